@@ -1,0 +1,1 @@
+"""Who owns what while it runs; Ray lives here only."""

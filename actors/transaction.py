@@ -1,0 +1,205 @@
+"""One commit of an owner: many commands decided one after the other, then written together."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+
+from orchestrator.executions import events as names
+from orchestrator.executions import machine, payloads
+from orchestrator.executions.commands import AnyCommand, Create, Expire, Receipt, Refusal, Reply, Submit
+from orchestrator.executions.events import AnyEvent, Completed, Created
+from orchestrator.executions.model import Execution, Shard
+from storage import commits, executions
+from storage.bus import EventNews, TestsNews
+from storage.commits import Changes, EventRow, ReceiptRow, Submission
+from storage.postgres import Connection
+
+_recorded = msgspec.json.Decoder(Receipt | Refusal)
+
+# Long errors are cut in what webhooks and live readers get; the rows keep them whole.
+ERROR_LENGTH = 2000
+
+
+class Happening(msgspec.Struct, frozen=True):
+    """An event, and the state after it."""
+
+    execution: Execution
+    event: AnyEvent
+
+
+class Transaction:
+    """Decides and writes a batch of commands inside a database transaction that its caller opened.
+
+    Attributes:
+        states: every execution that the batch touched, in its last state; to be kept once the transaction commits.
+    """
+
+    def __init__(self, partition: int, known: Mapping[str, Execution], now: datetime) -> None:
+        self._partition = partition
+        self._known = known
+        self._now = now
+        self._before: dict[str, Execution] = {}
+        self._replies: dict[str, tuple[bytes, Reply]] = {}
+        self._happenings: list[Happening] = []
+        self._submissions: list[Submission] = []
+        self._receipts: list[ReceiptRow] = []
+        self._event_news: list[EventNews] = []
+        self.states: dict[str, Execution] = {}
+
+    async def carry_out(self, connection: Connection, batch: Sequence[AnyCommand]) -> list[Reply]:
+        """Decide and write; the replies are true once the caller's transaction has committed."""
+        await self._read(connection, batch)
+        replies = [self._answer(command) for command in batch]
+        await commits.write_state(connection, self._partition, self._changes())
+        await commits.write_log(connection, await self._event_rows(connection), self._receipts)
+        return replies
+
+    def news(self) -> tuple[list[EventNews], list[TestsNews]]:
+        """What to tell live readers after the commit."""
+        tests = [
+            TestsNews(row.tenant_id, row.execution_id, row.submission_id, str(row.shard), row.first_frame, row.tests)
+            for row in self._submissions
+            if row.tests and row.first_frame is not None
+        ]
+        return self._event_news, tests
+
+    async def _read(self, connection: Connection, batch: Sequence[AnyCommand]) -> None:
+        """Executions that are not in memory, and receipts of commands that may be repetitions."""
+        missing = {
+            command.execution_id
+            for command in batch
+            if not isinstance(command, Create) and command.execution_id not in self._known
+        }
+        if missing:
+            self._before.update(await executions.load(connection, list(missing)))
+        repeats = [command.command_id for command in batch if command.may_repeat]
+        if repeats:
+            for command_id, (fingerprint, text) in (await commits.recorded(connection, repeats)).items():
+                self._replies[command_id] = (fingerprint, _recorded.decode(text))
+
+    def _answer(self, command: AnyCommand) -> Reply:
+        if command.command_id in self._replies:
+            fingerprint, reply = self._replies[command.command_id]
+            return reply if fingerprint == command.fingerprint else _key_reused()
+        execution = self._state(command.execution_id)
+        decision = machine.decide(execution, command, self._now)
+        state = execution
+        for event in decision.events:
+            state = machine.evolve(state, event)
+            self._happenings.append(Happening(state, event))
+        if state is not None and decision.events:
+            self.states[command.execution_id] = state
+        if isinstance(command, Submit) and (decision.late or decision.events):
+            self._submissions.append(_submission(command, decision, state, self._now))
+        reply = decision.refusal or self._receipt(decision, state)
+        # What had no effect has none when it is carried out again; a key asks for the same answer all the same.
+        has_effect = bool(decision.events) or decision.late
+        if has_effect or (command.fingerprint and decision.refusal is None):
+            self._remember(command, reply)
+        return reply
+
+    def _receipt(self, decision: machine.Decision, state: Execution | None) -> Receipt:
+        if state is None:
+            raise LookupError("a command was accepted without an execution")
+        return Receipt(
+            execution_id=state.execution_id,
+            at=self._now,
+            applied=bool(decision.events),
+            status=state.status,
+            reason=state.reason,
+            submission_id=decision.submission_id,
+        )
+
+    def _remember(self, command: AnyCommand, reply: Receipt | Refusal) -> None:
+        if isinstance(command, Expire):
+            return
+        self._replies[command.command_id] = (command.fingerprint, reply)
+        text = msgspec.json.encode(reply).decode()
+        row = (command.command_id, command.tenant_id, command.execution_id, command.fingerprint, text, self._now)
+        self._receipts.append(ReceiptRow(*row))
+
+    def _state(self, execution_id: str) -> Execution | None:
+        return self.states.get(execution_id) or self._known.get(execution_id) or self._before.get(execution_id)
+
+    def _changes(self) -> Changes:
+        created = {one.execution.execution_id for one in self._happenings if isinstance(one.event, Created)}
+        return Changes(
+            created=[self.states[execution_id] for execution_id in created],
+            changed=[
+                (state, self._changed_shards(state))
+                for execution_id, state in self.states.items()
+                if execution_id not in created
+            ],
+            submissions=self._submissions,
+        )
+
+    def _changed_shards(self, state: Execution) -> list[Shard]:
+        before = self._known.get(state.execution_id) or self._before[state.execution_id]
+        return [new for old, new in zip(before.shards, state.shards, strict=True) if old is not new]
+
+    async def _event_rows(self, connection: Connection) -> list[EventRow]:
+        failed = await self._failed_tests(connection)
+        rows = []
+        for execution, event in ((one.execution, one.event) for one in self._happenings):
+            name = names.name(event)
+            listed = failed.get(execution.execution_id, ()) if isinstance(event, Completed) else ()
+            text = msgspec.json.encode(payloads.data(execution, event, listed)).decode()
+            rows.append(EventRow(execution.execution_id, execution.seq, execution.tenant_id, name, event.at, text))
+            self._event_news.append(
+                _news(execution, payloads.frame(execution.execution_id, execution.seq, name, event.at, text))
+            )
+        return rows
+
+    async def _failed_tests(self, connection: Connection) -> dict[str, list[payloads.FailedTest]]:
+        wanted = [
+            one.execution.execution_id
+            for one in self._happenings
+            if isinstance(one.event, Completed) and one.execution.totals.failed
+        ]
+        if not wanted:
+            return {}
+        return await executions.failed_tests(connection, wanted, limit=payloads.FAILED_TESTS, error_length=ERROR_LENGTH)
+
+
+def _news(execution: Execution, frame: bytes) -> EventNews:
+    return EventNews(
+        execution.tenant_id,
+        execution.execution_id,
+        execution.seq,
+        execution.test_suite,
+        execution.environment,
+        execution.status,
+        frame,
+    )
+
+
+def _key_reused() -> Refusal:
+    return Refusal(
+        code="IDEMPOTENCY_KEY_REUSED",
+        message="This Idempotency-Key was used for another request; a new request needs a new key",
+    )
+
+
+def _submission(command: Submit, decision: machine.Decision, state: Execution | None, now: datetime) -> Submission:
+    attempt = None
+    if state is not None and not decision.late:
+        attempt = state.shards[int(command.shard_id) - 1].attempts
+    return Submission(
+        submission_id=command.submission_id,
+        tenant_id=command.tenant_id,
+        execution_id=command.execution_id,
+        shard=int(command.shard_id),
+        attempt=attempt,
+        provider=command.provider,
+        status=command.status,
+        totals=command.totals,
+        tests=command.tests,
+        first_frame=decision.first_frame,
+        artifacts=command.artifacts,
+        metadata=command.metadata,
+        digest=command.digest,
+        reported_at=command.reported_at,
+        recorded_at=now,
+        rows=command.rows,
+    )

@@ -1,0 +1,1 @@
+"""HTTP and websockets: a handler binds, asks, answers."""

@@ -1,0 +1,1 @@
+"""The rules of test execution: pure Python, no I/O, no clock, no Ray, no SQL."""

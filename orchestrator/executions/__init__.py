@@ -1,0 +1,1 @@
+"""Executions and their shards: model, commands, events, and the machine that turns commands into events."""

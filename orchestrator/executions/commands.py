@@ -1,0 +1,170 @@
+"""What may be asked of an execution, and how its owner replies.
+
+A command carries an id: sent again with the same id (after a crash, by a retrying mailbox, by a client with an
+`Idempotency-Key`) it gets the reply of the first time and changes nothing more.
+"""
+
+from datetime import datetime
+
+import msgspec
+
+from orchestrator.errors import FieldError
+from orchestrator.executions.model import (
+    Configuration,
+    Environment,
+    ExecutionStatus,
+    ShardStatus,
+    TestSuite,
+    Totals,
+    TriggerSource,
+)
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """What all commands carry.
+
+    Attributes:
+        command_id: unique, or derived from tenant and `Idempotency-Key`.
+        may_repeat: this id may have been carried out before, so the owner looks for its receipt.
+        fingerprint: of the request under an `Idempotency-Key`; empty without one.
+    """
+
+    command_id: str
+    tenant_id: int
+    execution_id: str
+    may_repeat: bool = False
+    fingerprint: bytes = b""
+
+
+class Create(Command, frozen=True, kw_only=True, tag=True):
+    """Make an execution with its shards planned."""
+
+    test_suite: TestSuite
+    environment: Environment
+    provider: str
+    trigger_source: TriggerSource | None
+    configuration: Configuration
+    metadata: str | None
+    base_url: str
+
+
+class Start(Command, frozen=True, kw_only=True, tag=True):
+    """A runner says that the execution begins (`execution.started`), at its own clock's `at`."""
+
+    at: datetime
+
+
+class StartShard(Command, frozen=True, kw_only=True, tag=True):
+    """A runner says that a shard begins (`shard.started`)."""
+
+    at: datetime
+    shard_id: str
+
+
+class Submit(Command, frozen=True, kw_only=True, tag=True):
+    """A shard's results (`POST /api/results`).
+
+    Attributes:
+        totals: settled from what was sent and what was counted.
+        tests: how many tests are listed; `rows` holds them, encoded for the store, opaque to the rules.
+        artifacts: JSON text of names by kind; None if none.
+        metadata: JSON text as sent; None if none.
+        digest: of the request's body.
+        reported_at: the month of the test rows follows from it.
+    """
+
+    submission_id: str
+    shard_id: str
+    provider: str | None
+    status: ShardStatus
+    totals: Totals
+    tests: int
+    rows: bytes
+    artifacts: str | None
+    metadata: str | None
+    digest: bytes
+    reported_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    duration_ms: int | None = None
+
+
+class ReportShard(Command, frozen=True, kw_only=True, tag=True):
+    """A runner says how a shard ended (`shard.completed`), usually after its results."""
+
+    at: datetime
+    shard_id: str
+    status: ShardStatus
+    totals: Totals | None
+
+
+class ReportProgress(Command, frozen=True, kw_only=True, tag=True):
+    """A runner tells how far it is (`execution.progress`); `report` is its data, as JSON text."""
+
+    at: datetime
+    report: str
+
+
+class Complete(Command, frozen=True, kw_only=True, tag=True):
+    """A runner says that the whole has ended (`execution.completed`), with totals of the whole or without."""
+
+    at: datetime
+    totals: Totals | None
+
+
+class Fail(Command, frozen=True, kw_only=True, tag=True):
+    """A runner reports a critical failure (`execution.failed`)."""
+
+    at: datetime
+    reason: str
+
+
+class Cancel(Command, frozen=True, kw_only=True, tag=True):
+    """A person or program, or the runner itself, calls it off."""
+
+    reason: str
+    by_runner: bool = False
+
+
+class Expire(Command, frozen=True, kw_only=True, tag=True):
+    """The deadline is reached; given by the owner's own timer."""
+
+
+AnyCommand = Create | Start | StartShard | Submit | ReportShard | ReportProgress | Complete | Fail | Cancel | Expire
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The command is carried out and committed.
+
+    Attributes:
+        at: when; for a repetition, when it was carried out first.
+        applied: whether it changed anything.
+        status: the execution's status after it.
+        submission_id: for `Submit`, the submission that holds these results.
+        webhooks: how many deliveries it caused.
+    """
+
+    execution_id: str
+    at: datetime
+    applied: bool
+    status: ExecutionStatus
+    reason: str | None = None
+    submission_id: str | None = None
+    webhooks: int = 0
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The command cannot be carried out in this state; `code` is that of an error of `orchestrator.errors`."""
+
+    code: str
+    message: str
+    details: tuple[FieldError, ...] = ()
+
+
+class Postponed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The store is away: nothing is known to be committed; the command may be sent again with `may_repeat`."""
+
+    message: str
+
+
+Reply = Receipt | Refusal | Postponed

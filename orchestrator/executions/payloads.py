@@ -1,0 +1,184 @@
+"""What an event tells the outside: the `data` of webhooks and live frames as documented (X-066 to X-072)."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from orchestrator.executions import links
+from orchestrator.executions.events import (
+    AnyEvent,
+    Cancelled,
+    Completed,
+    Created,
+    Failed,
+    Progressed,
+    ShardEnded,
+    ShardStarted,
+    Started,
+)
+from orchestrator.executions.model import Execution, Shard, Totals
+from orchestrator.timestamps import to_text, to_text_or_none
+
+Json = dict[str, Any]
+
+FAILED_TESTS = 100
+"""How many failed tests `execution.completed` lists at the most; the rest are behind its `reportUrl`."""
+
+
+class FailedTest(msgspec.Struct, frozen=True):
+    """A failed test as `execution.completed` lists it (X-070)."""
+
+    title: str
+    file: str | None
+    error: str | None
+    shard: str
+
+
+def data(  # noqa: PLR0911 - one case an event
+    execution: Execution, event: AnyEvent, failed_tests: Sequence[FailedTest] = ()
+) -> Json:
+    """The `data` of an event.
+
+    Args:
+        execution: as it stands after the event.
+        event: the event.
+        failed_tests: of the current submissions; read by the caller for `execution.completed` alone.
+    """
+    match event:
+        case Created():
+            return _created(execution)
+        case Started():
+            return _started(execution)
+        case Progressed():
+            return _progressed(execution, event)
+        case ShardStarted():
+            return {"shardId": event.shard_id, "status": "running", "startedAt": to_text(event.at)}
+        case ShardEnded():
+            return _shard_ended(execution, event)
+        case Completed():
+            return _completed(execution, event, failed_tests)
+        case Failed():
+            return _failed(execution, event)
+        case Cancelled():
+            return {
+                "status": execution.status,
+                "cancelledAt": to_text(event.at),
+                "reason": event.reason,
+                "reasonCode": event.reason_code,
+                "results": totals(execution.totals),
+            }
+
+
+def totals(value: Totals) -> Json:
+    """Counters as printed."""
+    return msgspec.structs.asdict(value)
+
+
+def shard_results(shards: Sequence[Shard]) -> list[Json]:
+    """The `shardResults` of an execution (X-022)."""
+    return [{"shardId": shard.shard_id, "status": shard.status, "results": totals(shard.totals)} for shard in shards]
+
+
+def progress(execution: Execution) -> Json:
+    """The `progress` of an execution (X-020)."""
+    return {
+        "startedAt": to_text_or_none(execution.started_at),
+        "completedAt": to_text_or_none(execution.ended_at),
+        "duration": execution.duration_ms,
+        "shardsCompleted": execution.shards_ended,
+        "totalShards": len(execution.shards),
+    }
+
+
+def _plan(execution: Execution) -> Json:
+    configuration = execution.configuration
+    return {
+        "shards": configuration.shards,
+        "browsers": list(configuration.browsers),
+        "parallel": configuration.parallel,
+    }
+
+
+def _metadata(execution: Execution) -> msgspec.Raw | None:
+    return None if execution.metadata is None else msgspec.Raw(execution.metadata.encode())
+
+
+def _started(execution: Execution) -> Json:
+    return {
+        "testSuite": execution.test_suite,
+        "environment": execution.environment,
+        "provider": execution.provider,
+        "configuration": _plan(execution),
+        "metadata": _metadata(execution),
+    }
+
+
+def _created(execution: Execution) -> Json:
+    return {"status": execution.status, "triggerSource": execution.trigger_source, **_started(execution)}
+
+
+def _progressed(execution: Execution, event: Progressed) -> Json:
+    report = None if event.report is None else msgspec.Raw(event.report.encode())
+    return {
+        "status": execution.status,
+        "progress": progress(execution),
+        "results": totals(execution.totals),
+        "reported": report,
+    }
+
+
+def _shard_ended(execution: Execution, event: ShardEnded) -> Json:
+    report = links.shard_report(execution.base_url, execution.execution_id, event.shard_id)
+    return {
+        "shardId": event.shard_id,
+        "status": event.status,
+        "results": totals(event.totals),
+        "duration": event.duration_ms,
+        "artifacts": {"reportUrl": report},
+    }
+
+
+def _completed(execution: Execution, event: Completed, failed_tests: Sequence[FailedTest]) -> Json:
+    printed: Json = {
+        "status": execution.status,
+        "results": totals(execution.totals),
+        "duration": execution.duration_ms,
+        "shardResults": shard_results(execution.shards),
+        "artifacts": links.of(execution),
+        "failedTests": [msgspec.structs.asdict(test) for test in failed_tests],
+    }
+    if event.reason_code is not None:
+        printed |= {"reason": event.reason, "reasonCode": event.reason_code, "lostShards": event.lost}
+    return printed
+
+
+def _failed(execution: Execution, event: Failed) -> Json:
+    return {
+        "status": execution.status,
+        "reason": event.reason,
+        "reasonCode": event.reason_code,
+        "lostShards": event.lost,
+        "missingShards": event.missing,
+        "results": totals(execution.totals),
+        "duration": execution.duration_ms,
+        "shardResults": shard_results(execution.shards),
+        "artifacts": links.of(execution),
+    }
+
+
+def frame(execution_id: str, seq: int, name: str, at: datetime, data_text: str) -> bytes:
+    """The `event` frame of the live protocol, the same bytes whether it comes from the owner or from the log.
+
+    Args:
+        execution_id: whose event it is.
+        seq: its number.
+        name: its documented name.
+        at: its time.
+        data_text: its `data` as JSON text.
+    """
+    return (
+        f'{{"type":"event","seq":{seq},"event":"{name}","executionId":"{execution_id}",'
+        f'"timestamp":"{to_text(at)}","data":{data_text}}}'
+    ).encode()

@@ -1,0 +1,1 @@
+"""What lasts: Postgres, the bus, and the embedded servers of one machine."""

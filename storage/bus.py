@@ -1,0 +1,82 @@
+"""The bus: news of committed changes from owners to gateways, over Valkey (Redis protocol).
+
+It may lose messages; the log in Postgres may not. So a message only says what is there to be sent on at once, and a
+`resync` tells every gateway to look into the log for what it may have missed.
+"""
+
+from collections.abc import AsyncIterator
+
+import msgspec
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+_CHANNEL = "tms:live"
+
+
+class EventNews(msgspec.Struct, frozen=True, array_like=True):
+    """One committed event, with what live readers filter by; `frame` is the finished frame."""
+
+    tenant_id: int
+    execution_id: str
+    seq: int
+    test_suite: str
+    environment: str
+    status: str
+    frame: bytes
+
+
+class TestsNews(msgspec.Struct, frozen=True, array_like=True):
+    """One committed submission with single tests; its frames are made from its rows where somebody wants them."""
+
+    tenant_id: int
+    execution_id: str
+    submission_id: str
+    shard_id: str
+    first_frame: int
+    tests: int
+
+
+class News(msgspec.Struct, frozen=True, array_like=True):
+    """All news of one commit of a partition, in order. `resync`: messages before this one may be lost."""
+
+    partition: int
+    events: list[EventNews]
+    tests: list[TestsNews]
+    resync: bool = False
+
+
+BusError = (RedisError, OSError)
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(News)
+
+
+class Bus:
+    """One client of the bus.
+
+    Raises:
+        BusError: by every method, where the bus is away.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._redis = Redis.from_url(url, socket_connect_timeout=2, socket_timeout=5)
+
+    async def publish(self, news: News) -> None:
+        """Tell every gateway."""
+        await self._redis.publish(_CHANNEL, _encoder.encode(news))
+
+    async def listen(self) -> AsyncIterator[News | None]:
+        """News as it comes; None once at the start, when the subscription stands, and in quiet moments."""
+        async with self._redis.pubsub(ignore_subscribe_messages=False) as subscription:
+            await subscription.subscribe(_CHANNEL)
+            while True:
+                message = await subscription.get_message(timeout=1.0)
+                yield None if message is None or message["type"] != "message" else _decoder.decode(message["data"])
+
+    async def ping(self) -> None:
+        """Prove that it answers."""
+        await self._redis.ping()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._redis.aclose()

@@ -1,0 +1,373 @@
+"""Executions as they are read: whole for their owner, in pages and parts for the gateway."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+import msgspec
+from sqlalchemy import Select, and_, select, tuple_
+from sqlalchemy.dialects import postgresql
+
+from orchestrator.executions.machine import FRAME_TESTS
+from orchestrator.executions.model import (
+    Configuration,
+    Environment,
+    Execution,
+    ExecutionStatus,
+    ReasonCode,
+    Shard,
+    ShardStatus,
+    TestStatus,
+    TestSuite,
+    Totals,
+    TriggerSource,
+)
+from orchestrator.executions.payloads import FailedTest
+from storage import schema
+from storage.postgres import Connection
+
+Row = asyncpg.Record
+
+
+async def load(connection: Connection, execution_ids: Sequence[str]) -> dict[str, Execution]:
+    """Executions with all their shards; ids that do not exist (or that this connection may not see) are left out."""
+    rows = await connection.fetch("SELECT * FROM executions WHERE execution_id = ANY($1)", execution_ids)
+    if not rows:
+        return {}
+    shards: dict[str, list[Shard]] = {row["execution_id"]: [] for row in rows}
+    for row in await connection.fetch(
+        "SELECT * FROM shards WHERE execution_id = ANY($1) ORDER BY execution_id, number", list(shards)
+    ):
+        shards[row["execution_id"]].append(_shard(row))
+    return {row["execution_id"]: _execution(row, tuple(shards[row["execution_id"]])) for row in rows}
+
+
+async def deadlines(connection: Connection, partition: int) -> list[tuple[str, int, datetime]]:
+    """Each unfinished execution of a partition: its id, its tenant, and when it ends by itself."""
+    rows = await connection.fetch(
+        "SELECT execution_id, tenant_id, deadline FROM executions"
+        " WHERE partition = $1 AND status IN ('created', 'running')",
+        partition,
+    )
+    return [(row["execution_id"], row["tenant_id"], row["deadline"]) for row in rows]
+
+
+async def failed_tests(
+    connection: Connection, execution_ids: Sequence[str], *, limit: int, error_length: int
+) -> dict[str, list[FailedTest]]:
+    """The first failed tests of each execution's current submissions, in shard order, long errors cut."""
+    rows = await connection.fetch(
+        "SELECT x.execution_id, f.* FROM unnest($1::text[]) AS x(execution_id) CROSS JOIN LATERAL ("
+        " SELECT t.title, t.file, left(t.error, $3) AS error, s.number::text AS shard"
+        " FROM shards s JOIN submissions b USING (submission_id)"
+        " JOIN tests t ON t.submission_id = b.submission_id AND t.reported_at = b.reported_at"
+        " WHERE s.execution_id = x.execution_id AND s.failed > 0 AND t.status = 'failed'"
+        " ORDER BY s.number, t.ordinal LIMIT $2) AS f",
+        execution_ids,
+        limit,
+        error_length,
+    )
+    found: dict[str, list[FailedTest]] = {}
+    for row in rows:
+        test = FailedTest(row["title"], row["file"], row["error"], row["shard"])
+        found.setdefault(row["execution_id"], []).append(test)
+    return found
+
+
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which executions to list; None leaves a field open."""
+
+    test_suite: TestSuite | None = None
+    environment: Environment | None = None
+    status: ExecutionStatus | None = None
+    branch: str | None = None
+    commit: str | None = None
+    created_from: datetime | None = None
+    created_before: datetime | None = None
+
+
+class Position(msgspec.Struct, frozen=True):
+    """The last execution of a page, after which the next page begins."""
+
+    created_at: datetime
+    execution_id: str
+
+
+async def page(
+    connection: Connection, wanted: Filter, *, after: Position | None, limit: int
+) -> tuple[list[Execution], Position | None]:
+    """Executions, newest first, with their shards; and where the next page begins, None after the last.
+
+    New executions come before the first page, so that no page repeats or misses one while it is read.
+    """
+    table = schema.executions.c
+    query = select(table.execution_id).order_by(table.created_at.desc(), table.execution_id.desc()).limit(limit + 1)
+    conditions = {
+        table.test_suite: wanted.test_suite,
+        table.environment: wanted.environment,
+        table.status: wanted.status,
+        table.branch: wanted.branch,
+        table.commit_sha: wanted.commit,
+    }
+    for column, value in conditions.items():
+        if value is not None:
+            query = query.where(column == value)
+    if wanted.created_from is not None:
+        query = query.where(table.created_at >= wanted.created_from)
+    if wanted.created_before is not None:
+        query = query.where(table.created_at < wanted.created_before)
+    if after is not None:
+        query = query.where(tuple_(table.created_at, table.execution_id) < (after.created_at, after.execution_id))
+    ids = [row["execution_id"] for row in await fetch(connection, query)]
+    found = await load(connection, ids[:limit])
+    executions = [found[execution_id] for execution_id in ids[:limit]]
+    if len(ids) <= limit:
+        return executions, None
+    last = executions[-1]
+    return executions, Position(last.created_at, last.execution_id)
+
+
+class EventRecord(msgspec.Struct, frozen=True):
+    """One event as the log keeps it; `data` is JSON text."""
+
+    seq: int
+    name: str
+    at: datetime
+    data: str
+
+
+async def events(connection: Connection, execution_id: str, *, after: int, limit: int) -> list[EventRecord]:
+    """The events that follow number `after`, in order."""
+    rows = await connection.fetch(
+        "SELECT seq, name, at, data FROM events WHERE execution_id = $1 AND seq > $2 ORDER BY seq LIMIT $3",
+        execution_id,
+        after,
+        limit,
+    )
+    return [EventRecord(row["seq"], row["name"], row["at"], row["data"]) for row in rows]
+
+
+class SubmissionRecord(msgspec.Struct, frozen=True):
+    """One submission without its tests. `artifacts` and `metadata` are JSON text; `is_current`: its totals count."""
+
+    submission_id: str
+    shard_id: str
+    attempt: int | None
+    status: ShardStatus
+    totals: Totals
+    tests: int
+    first_frame: int | None
+    artifacts: str | None
+    metadata: str | None
+    recorded_at: datetime
+    is_current: bool
+
+
+async def submissions(
+    connection: Connection, execution_id: str, *, from_frame: int | None = None, limit: int
+) -> list[SubmissionRecord]:
+    """An execution's submissions in the order they came; with `from_frame` those that hold that frame or later ones.
+
+    Late ones, which have no frames, are left out then.
+    """
+    table, shards = schema.submissions.c, schema.shards.c
+    query = (
+        select(schema.submissions, (shards.submission_id == table.submission_id).label("is_current"))
+        .join(schema.shards, and_(shards.execution_id == table.execution_id, shards.number == table.shard))
+        .where(table.execution_id == execution_id)
+        .limit(limit)
+    )
+    if from_frame is None:
+        query = query.order_by(table.recorded_at, table.submission_id)
+    else:
+        last_frame = table.first_frame + (table.tests - 1) // FRAME_TESTS
+        query = query.where(table.tests > 0, last_frame >= from_frame).order_by(table.first_frame)
+    return [
+        SubmissionRecord(
+            submission_id=row["submission_id"],
+            shard_id=str(row["shard"]),
+            attempt=row["attempt"],
+            status=ShardStatus(row["status"]),
+            totals=_totals(row),
+            tests=row["tests"],
+            first_frame=row["first_frame"],
+            artifacts=row["artifacts"],
+            metadata=row["metadata"],
+            recorded_at=row["recorded_at"],
+            is_current=bool(row["is_current"]),
+        )
+        for row in await fetch(connection, query)
+    ]
+
+
+class TestRecord(msgspec.Struct, frozen=True):
+    """One stored test of a submission."""
+
+    submission_id: str
+    shard_id: str
+    attempt: int | None
+    ordinal: int
+    title: str
+    file: str | None
+    status: TestStatus
+    duration_ms: float | None
+    error: str | None
+    retries: int | None
+    tags: tuple[str, ...]
+
+
+class TestFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which tests of an execution to list. Without `all_attempts` only those of the shards' current submissions."""
+
+    shard: int | None = None
+    status: TestStatus | None = None
+    flaky: bool | None = None
+    file: str | None = None
+    search: str | None = None
+    all_attempts: bool = False
+
+
+class TestPosition(msgspec.Struct, frozen=True):
+    """The last test of a page."""
+
+    shard: int
+    submission_id: str
+    ordinal: int
+
+
+async def tests(
+    connection: Connection, execution_id: str, wanted: TestFilter, *, after: TestPosition | None, limit: int
+) -> tuple[list[TestRecord], TestPosition | None]:
+    """Tests in the order of shard, submission and report; and where the next page begins, None after the last."""
+    query = _tests_of(execution_id, wanted)
+    submission, test = schema.submissions.c, schema.tests.c
+    if after is not None:
+        place = (after.shard, after.submission_id, after.ordinal)
+        query = query.where(tuple_(submission.shard, test.submission_id, test.ordinal) > place)
+    query = query.order_by(submission.shard, test.submission_id, test.ordinal).limit(limit + 1)
+    rows = await fetch(connection, query)
+    records = [_test(row) for row in rows[:limit]]
+    if len(rows) <= limit:
+        return records, None
+    last = rows[limit - 1]
+    return records, TestPosition(last["shard"], last["submission_id"], last["ordinal"])
+
+
+async def slowest_tests(connection: Connection, execution_id: str, limit: int) -> list[TestRecord]:
+    """The longest of the current tests, longest first."""
+    duration = schema.tests.c.duration_ms
+    query = _tests_of(execution_id, TestFilter()).where(duration.is_not(None)).order_by(duration.desc()).limit(limit)
+    return [_test(row) for row in await fetch(connection, query)]
+
+
+async def tests_of_submission(connection: Connection, submission_id: str, *, first: int, last: int) -> list[TestRecord]:
+    """The tests of one submission by their ordinals, both ends included; for `tests` frames of the live protocol."""
+    rows = await connection.fetch(
+        "SELECT t.*, b.shard, b.attempt FROM submissions b"
+        " JOIN tests t ON t.submission_id = b.submission_id AND t.reported_at = b.reported_at"
+        " WHERE b.submission_id = $1 AND t.ordinal BETWEEN $2 AND $3 ORDER BY t.ordinal",
+        submission_id,
+        first,
+        last,
+    )
+    return [_test(row) for row in rows]
+
+
+def _tests_of(execution_id: str, wanted: TestFilter) -> Select[Any]:
+    submission, test, shard = schema.submissions.c, schema.tests.c, schema.shards.c
+    query = (
+        select(schema.tests, submission.shard, submission.attempt)
+        .select_from(schema.submissions)
+        .join(
+            schema.tests,
+            and_(test.submission_id == submission.submission_id, test.reported_at == submission.reported_at),
+        )
+        .where(submission.execution_id == execution_id)
+    )
+    if not wanted.all_attempts:
+        query = query.join(schema.shards, shard.submission_id == submission.submission_id).where(
+            shard.execution_id == execution_id
+        )
+    if wanted.shard is not None:
+        query = query.where(submission.shard == wanted.shard)
+    if wanted.status is not None:
+        query = query.where(test.status == wanted.status)
+    if wanted.flaky is not None:
+        is_flaky = and_(test.status == TestStatus.PASSED, test.retries > 0)
+        query = query.where(is_flaky.is_(True) if wanted.flaky else is_flaky.is_not(True))
+    if wanted.file is not None:
+        query = query.where(test.file == wanted.file)
+    if wanted.search is not None:
+        query = query.where(test.title.icontains(wanted.search, autoescape=True))
+    return query
+
+
+async def fetch(connection: Connection, query: Select[Any]) -> list[Row]:
+    """Run a query built with SQLAlchemy Core on the driver's own connection."""
+    compiled = query.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
+    positions = compiled.positiontup or ()
+    return await connection.fetch(str(compiled), *(compiled.params[name] for name in positions))
+
+
+_DIALECT = postgresql.asyncpg.dialect()  # type: ignore[no-untyped-call] # SQLAlchemy leaves it untyped
+
+
+def _totals(row: Row) -> Totals:
+    return Totals(row["total"], row["passed"], row["failed"], row["skipped"], row["flaky"])
+
+
+def _shard(row: Row) -> Shard:
+    return Shard(
+        shard_id=str(row["number"]),
+        status=ShardStatus(row["status"]),
+        totals=_totals(row),
+        submission_id=row["submission_id"],
+        digest=row["digest"],
+        attempts=row["attempts"],
+        started_at=row["started_at"],
+        ended_at=row["ended_at"],
+        duration_ms=row["duration_ms"],
+    )
+
+
+def _execution(row: Row, shards: tuple[Shard, ...]) -> Execution:
+    trigger, reason_code, announced = row["trigger_source"], row["reason_code"], row["announced"]
+    return Execution(
+        execution_id=row["execution_id"],
+        tenant_id=row["tenant_id"],
+        test_suite=TestSuite(row["test_suite"]),
+        environment=Environment(row["environment"]),
+        provider=row["provider"],
+        trigger_source=None if trigger is None else TriggerSource(trigger),
+        configuration=msgspec.json.decode(row["configuration"], type=Configuration),
+        metadata=row["metadata"],
+        base_url=row["base_url"],
+        created_at=row["created_at"],
+        shards=shards,
+        deadline=row["deadline"],
+        status=ExecutionStatus(row["status"]),
+        seq=row["seq"],
+        frames=row["frames"],
+        started_at=row["started_at"],
+        ended_at=row["ended_at"],
+        reason_code=None if reason_code is None else ReasonCode(reason_code),
+        reason=row["reason"],
+        announced=None if announced is None else msgspec.json.decode(announced, type=Totals),
+    )
+
+
+def _test(row: Row) -> TestRecord:
+    return TestRecord(
+        submission_id=row["submission_id"],
+        shard_id=str(row["shard"]),
+        attempt=row["attempt"],
+        ordinal=row["ordinal"],
+        title=row["title"],
+        file=row["file"],
+        status=TestStatus(row["status"]),
+        duration_ms=row["duration_ms"],
+        error=row["error"],
+        retries=row["retries"],
+        tags=tuple(row["tags"] or ()),
+    )

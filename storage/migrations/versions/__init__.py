@@ -1,0 +1,1 @@
+"""The migrations, oldest first; none is changed once it was released."""

@@ -1,0 +1,162 @@
+"""The tables, as SQLAlchemy Core knows them.
+
+The migrations in `storage/migrations` make them; a test holds the two equal. What each table is for stands in the
+migration that made it.
+"""
+
+from sqlalchemy import (
+    ARRAY,
+    JSON,
+    BigInteger,
+    Column,
+    DateTime,
+    Double,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    Uuid,
+)
+
+metadata = MetaData()
+Moment = DateTime(timezone=True)
+
+
+def _totals() -> tuple[Column[int], ...]:
+    return tuple(Column(name, BigInteger, nullable=False) for name in ("total", "passed", "failed", "skipped", "flaky"))
+
+
+tenants = Table(
+    "tenants",
+    metadata,
+    Column("tenant_id", BigInteger, primary_key=True),
+    Column("tenant_uuid", Uuid, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+)
+
+api_tokens = Table(
+    "api_tokens",
+    metadata,
+    Column("token_id", Text, primary_key=True),
+    Column("tenant_id", BigInteger, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("prefix", Text, nullable=False),
+    Column("secret_hash", LargeBinary, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("expires_at", Moment),
+    Column("revoked_at", Moment),
+    Column("last_used_at", Moment),
+)
+
+partitions = Table(
+    "partitions",
+    metadata,
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("claimed_at", Moment),
+)
+
+executions = Table(
+    "executions",
+    metadata,
+    Column("execution_id", Text, primary_key=True),
+    Column("tenant_id", BigInteger, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("frames", Integer, nullable=False),
+    Column("test_suite", Text, nullable=False),
+    Column("environment", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("trigger_source", Text),
+    Column("branch", Text),
+    Column("commit_sha", Text),
+    Column("configuration", JSON, nullable=False),
+    Column("metadata", JSON),
+    Column("base_url", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("started_at", Moment),
+    Column("ended_at", Moment),
+    Column("deadline", Moment),
+    Column("reason_code", Text),
+    Column("reason", Text),
+    Column("announced", JSON),
+    *_totals(),
+)
+
+shards = Table(
+    "shards",
+    metadata,
+    Column("execution_id", Text, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("tenant_id", BigInteger, nullable=False),
+    Column("status", Text, nullable=False),
+    *_totals(),
+    Column("submission_id", Text),
+    Column("digest", LargeBinary),
+    Column("attempts", Integer, nullable=False),
+    Column("started_at", Moment),
+    Column("ended_at", Moment),
+    Column("duration_ms", BigInteger),
+)
+
+submissions = Table(
+    "submissions",
+    metadata,
+    Column("submission_id", Text, primary_key=True),
+    Column("tenant_id", BigInteger, nullable=False),
+    Column("execution_id", Text, nullable=False),
+    Column("shard", Integer, nullable=False),
+    Column("attempt", Integer),
+    Column("provider", Text),
+    Column("status", Text, nullable=False),
+    *_totals(),
+    Column("tests", Integer, nullable=False),
+    Column("first_frame", Integer),
+    Column("artifacts", JSON),
+    Column("metadata", JSON),
+    Column("digest", LargeBinary, nullable=False),
+    Column("reported_at", Moment, nullable=False),
+    Column("recorded_at", Moment, nullable=False),
+)
+
+tests = Table(
+    "tests",
+    metadata,
+    Column("submission_id", Text, primary_key=True),
+    Column("ordinal", Integer, primary_key=True, autoincrement=False),
+    Column("reported_at", Moment, primary_key=True),
+    Column("tenant_id", BigInteger, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("file", Text),
+    Column("status", Text, nullable=False),
+    Column("duration_ms", Double),
+    Column("error", Text),
+    Column("retries", Integer),
+    Column("tags", ARRAY(Text)),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("execution_id", Text, primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("tenant_id", BigInteger, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("data", JSON, nullable=False),
+)
+
+receipts = Table(
+    "receipts",
+    metadata,
+    Column("command_id", Text, primary_key=True),
+    Column("tenant_id", BigInteger, nullable=False),
+    Column("execution_id", Text, nullable=False),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("receipt", JSON, nullable=False),
+    Column("recorded_at", Moment, nullable=False),
+)
