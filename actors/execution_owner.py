@@ -98,11 +98,11 @@ class ExecutionOwner:
 
     async def close(self) -> None:
         """Stop at once; what was not answered yet may or may not be committed, as with any crash."""
+        await self._news.close()
         for loop in self._loops:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
         self._disconnect()
-        await self._news.close()
 
     def _start(self) -> None:
         if not self._loops:

@@ -22,6 +22,7 @@ class NewsDesk:
         self._waiting: deque[News] = deque()
         self._arrival = asyncio.Event()
         self._bus: Bus | None = None
+        self._is_closed = False
 
     def announce(self, news: tuple[list[EventNews], list[TestsNews]]) -> None:
         """Send on soon. A backlog that grows too long is dropped for a `resync`."""
@@ -41,13 +42,14 @@ class NewsDesk:
         self._arrival.set()
 
     async def run(self) -> None:
-        """Send until cancelled."""
+        """Send until closed."""
         self._bus = Bus(self._redis_url)
         is_away = False
-        while True:
-            while not self._waiting:
+        while not self._is_closed:
+            if not self._waiting:
                 self._arrival.clear()
                 await self._arrival.wait()
+                continue
             news = self._waiting.popleft()
             try:
                 await self._bus.publish(news)
@@ -61,6 +63,9 @@ class NewsDesk:
                 is_away = False
 
     async def close(self) -> None:
-        """Close the connection."""
+        """End `run`, and close the connection."""
+        # A flag besides cancelling: the client library may take a cancellation for its own time limit and swallow it.
+        self._is_closed = True
+        self._arrival.set()
         if self._bus is not None:
             await self._bus.close()

@@ -10,6 +10,7 @@
     ├── Conflict              the state does not allow it
     │   └── StaleOwner        a newer owner has taken the partition
     ├── TooLarge              the body is over a limit
+    ├── UnsupportedMedia      a body in a form or compression that is not read here
     ├── Unavailable           a part is away; retry after a while
     ├── Misconfigured         the program cannot start like this; says what to change
     │   └── SchemaTooNew      the database was migrated by a newer version
@@ -107,6 +108,12 @@ class TooLarge(TMSError):
     code = "PAYLOAD_TOO_LARGE"
 
 
+class UnsupportedMedia(TMSError):
+    """The body is not JSON, or compressed in an unknown way."""
+
+    code = "UNSUPPORTED_MEDIA_TYPE"
+
+
 class Unavailable(TMSError):
     """A part of the system is away; the same request may be sent again.
 
@@ -116,8 +123,8 @@ class Unavailable(TMSError):
 
     code = "SERVICE_UNAVAILABLE"
 
-    def __init__(self, message: str, *, retry_after: int = 1) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, details: tuple[FieldError, ...] = (), *, retry_after: int = 1) -> None:
+        super().__init__(message, details)
         self.retry_after = retry_after
 
 

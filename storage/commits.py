@@ -195,6 +195,9 @@ def _ending(execution: Execution) -> tuple[object, ...]:
     )
 
 
+_LONGEST_SOURCE = 255
+
+
 class _Source(msgspec.Struct):
     """The part of the free metadata that executions are searched by; kept as sent whatever it is."""
 
@@ -203,12 +206,15 @@ class _Source(msgspec.Struct):
 
 
 def _source(metadata: str | None) -> tuple[str | None, str | None]:
-    """Branch and commit, where the client's free object has them as text."""
+    """Branch and commit, where the client's free object has them as text short enough for an index."""
     if metadata is None or not metadata.startswith("{"):
         return None, None
     source = msgspec.json.decode(metadata, type=_Source)
-    branch, commit = source.branch, source.commit
-    return branch if isinstance(branch, str) else None, commit if isinstance(commit, str) else None
+    return _searched(source.branch), _searched(source.commit)
+
+
+def _searched(value: object) -> str | None:
+    return value if isinstance(value, str) and len(value) <= _LONGEST_SOURCE else None
 
 
 def _json(value: object) -> str:

@@ -9,7 +9,6 @@ import msgspec
 from sqlalchemy import Select, and_, select, tuple_
 from sqlalchemy.dialects import postgresql
 
-from orchestrator.executions.machine import FRAME_TESTS
 from orchestrator.executions.model import (
     Configuration,
     Environment,
@@ -164,25 +163,16 @@ class SubmissionRecord(msgspec.Struct, frozen=True):
     is_current: bool
 
 
-async def submissions(
-    connection: Connection, execution_id: str, *, from_frame: int | None = None, limit: int
-) -> list[SubmissionRecord]:
-    """An execution's submissions in the order they came; with `from_frame` those that hold that frame or later ones.
-
-    Late ones, which have no frames, are left out then.
-    """
+async def submissions(connection: Connection, execution_id: str, *, limit: int) -> list[SubmissionRecord]:
+    """An execution's submissions in the order they came."""
     table, shards = schema.submissions.c, schema.shards.c
     query = (
         select(schema.submissions, (shards.submission_id == table.submission_id).label("is_current"))
         .join(schema.shards, and_(shards.execution_id == table.execution_id, shards.number == table.shard))
         .where(table.execution_id == execution_id)
+        .order_by(table.recorded_at, table.submission_id)
         .limit(limit)
     )
-    if from_frame is None:
-        query = query.order_by(table.recorded_at, table.submission_id)
-    else:
-        last_frame = table.first_frame + (table.tests - 1) // FRAME_TESTS
-        query = query.where(table.tests > 0, last_frame >= from_frame).order_by(table.first_frame)
     return [
         SubmissionRecord(
             submission_id=row["submission_id"],
@@ -247,7 +237,7 @@ async def tests(
         query = query.where(tuple_(submission.shard, test.submission_id, test.ordinal) > place)
     query = query.order_by(submission.shard, test.submission_id, test.ordinal).limit(limit + 1)
     rows = await fetch(connection, query)
-    records = [_test(row) for row in rows[:limit]]
+    records = [test_record(row) for row in rows[:limit]]
     if len(rows) <= limit:
         return records, None
     last = rows[limit - 1]
@@ -258,20 +248,7 @@ async def slowest_tests(connection: Connection, execution_id: str, limit: int) -
     """The longest of the current tests, longest first."""
     duration = schema.tests.c.duration_ms
     query = _tests_of(execution_id, TestFilter()).where(duration.is_not(None)).order_by(duration.desc()).limit(limit)
-    return [_test(row) for row in await fetch(connection, query)]
-
-
-async def tests_of_submission(connection: Connection, submission_id: str, *, first: int, last: int) -> list[TestRecord]:
-    """The tests of one submission by their ordinals, both ends included; for `tests` frames of the live protocol."""
-    rows = await connection.fetch(
-        "SELECT t.*, b.shard, b.attempt FROM submissions b"
-        " JOIN tests t ON t.submission_id = b.submission_id AND t.reported_at = b.reported_at"
-        " WHERE b.submission_id = $1 AND t.ordinal BETWEEN $2 AND $3 ORDER BY t.ordinal",
-        submission_id,
-        first,
-        last,
-    )
-    return [_test(row) for row in rows]
+    return [test_record(row) for row in await fetch(connection, query)]
 
 
 def _tests_of(execution_id: str, wanted: TestFilter) -> Select[Any]:
@@ -357,7 +334,8 @@ def _execution(row: Row, shards: tuple[Shard, ...]) -> Execution:
     )
 
 
-def _test(row: Row) -> TestRecord:
+def test_record(row: Row) -> TestRecord:
+    """A row of `tests` with `shard` and `attempt` of its submission."""
     return TestRecord(
         submission_id=row["submission_id"],
         shard_id=str(row["shard"]),

@@ -23,6 +23,8 @@ else:  # generic in its stubs only
     Connection = DirectConnection | PoolConnectionProxy
     Pool = asyncpg.Pool
 
+DatabaseError = asyncpg.PostgresError
+
 READER_ROLE = "tms_reader"
 CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 30

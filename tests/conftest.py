@@ -3,19 +3,41 @@
 ``contract_rows.txt`` lists the ids of the rows, one a line; the letter before the dash is the row's family.
 """
 
+import shutil
+import tempfile
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import pytest
 
+from orchestrator.config import Settings
+from server import parts
+from storage import postgres
+from storage.postgres import DirectConnection
+from tests.portal import Portal
+from tests.running import RunningServer
+
 CONTRACT_ROWS = frozenset((Path(__file__).parent / "contract_rows.txt").read_text().split())
+TEMP = pytest.StashKey[str]()
+"""The temp folder made for this run; kept after a failure."""
 OUTCOMES = pytest.StashKey[dict[str, bool]]()
 """Contract row -> whether every test that carries it, of those run so far, has passed."""
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[OUTCOMES] = {}
+    # pytest closes its common temp folder to all but its own user whenever it starts. A second pytest, as those that
+    # tests start, would so take the folder away from under a Postgres that does not run as root.
+    if config.option.basetemp is None:
+        config.option.basetemp = config.stash[TEMP] = tempfile.mkdtemp(prefix="tms-tests-")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    if exitstatus == pytest.ExitCode.OK and TEMP in session.config.stash:
+        shutil.rmtree(session.config.stash[TEMP])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -50,3 +72,53 @@ def _rows(item: pytest.Item) -> list[str]:
 
 def _family(row: str) -> str:
     return row.partition("-")[0]
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """One server for all tests that do not break it."""
+    with RunningServer(tmp_path_factory.mktemp("server") / "data") as running:
+        yield running
+    assert running.is_gone(), "a stopped server leaves no process behind"
+
+
+PARTITIONS = 64
+"""Enough that each test that owns one can have its own."""
+
+
+@pytest.fixture(scope="session")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[parts.Stores]:
+    """An embedded Postgres with the schema, and a Valkey, on a thread of their own; no server."""
+    folder = tmp_path_factory.mktemp("stores") / "data"
+    settings = Settings(data_dir=folder, partitions=PARTITIONS)
+    with Portal() as portal, portal.entered(parts.stores(settings)) as stores:
+        portal.call(parts.prepare(settings, stores.database_url))
+        yield stores
+
+
+@pytest.fixture
+async def connection(stores: parts.Stores) -> AsyncIterator[DirectConnection]:
+    """A connection of the owning role."""
+    opened = await postgres.connect(stores.database_url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def tenant(connection: DirectConnection) -> int:
+    """A tenant of the test's own."""
+    tenant_id: int = await connection.fetchval(
+        "INSERT INTO tenants (name) VALUES ('tenant-' || gen_random_uuid()) RETURNING tenant_id"
+    )
+    return tenant_id
+
+
+@pytest.fixture(scope="session")
+def _partition_numbers() -> Iterator[int]:
+    return iter(range(PARTITIONS))
+
+
+@pytest.fixture
+def partition(_partition_numbers: Iterator[int]) -> int:
+    """A partition that no other test owns."""
+    return next(_partition_numbers)

@@ -14,6 +14,6 @@ and with their files lying about.
 
 from storage.embedded.lock import DataFolderInUse, DataFolderLock
 from storage.embedded.process import EmbeddedServerFailed
-from storage.embedded.servers import EmbeddedServers
+from storage.embedded.servers import EmbeddedServers, running_database_url
 
-__all__ = ["DataFolderInUse", "DataFolderLock", "EmbeddedServerFailed", "EmbeddedServers"]
+__all__ = ["DataFolderInUse", "DataFolderLock", "EmbeddedServerFailed", "EmbeddedServers", "running_database_url"]

@@ -18,6 +18,7 @@ from storage.embedded.process import BY_FORCE, EmbeddedServerFailed, Ending, end
 USER = "tms"
 DATABASE = "tms"
 PORT = 5432  # part of the socket's name only; there is no TCP listener
+PASSWORD_FILE = "postgres-password"  # noqa: S105 - the name of a file, not a password
 SOCKET = f".s.PGSQL.{PORT}"
 
 FAST_SHUTDOWN: Ending = ((signal.SIGINT, 60.0), (signal.SIGQUIT, 10.0), *BY_FORCE)
@@ -68,23 +69,13 @@ class Postgres:
         self.account = account
         self._installation = _installation()
         self._sockets = sockets
-        self._password_file = data_dir / "postgres-password"
+        self._password_file = data_dir / PASSWORD_FILE
         self._unfinished = data_dir / "postgres.new"
 
     @property
     def url(self) -> str:
-        """DSN of the database, for asyncpg and SQLAlchemy in any process of this machine.
-
-        Raises:
-            EmbeddedServerFailed: the password file is missing.
-        """
-        try:
-            password = self._password_file.read_text().strip()
-        except FileNotFoundError:
-            raise EmbeddedServerFailed(
-                f"{self._password_file} is missing; it belongs to the database in {self.folder}"
-            ) from None
-        return f"postgresql://{USER}:{password}@/{DATABASE}?host={quote(str(self._sockets))}&port={PORT}"
+        """DSN of the database, as `url_on`."""
+        return url_on(self._password_file.parent, self._sockets)
 
     async def prepare(self) -> None:
         """End what an earlier run left, and make the database if there is none.
@@ -168,6 +159,20 @@ class Postgres:
                 " version of this program that made it, or set TMS_DATA_DIR to a new folder",
                 code="DATA_FOLDER_VERSION",
             )
+
+
+def url_on(data_dir: Path, sockets: Path) -> str:
+    """DSN of the database of a data folder, for asyncpg and SQLAlchemy in any process of this machine.
+
+    Raises:
+        EmbeddedServerFailed: the password file is missing.
+    """
+    password_file = data_dir / PASSWORD_FILE
+    try:
+        password = password_file.read_text().strip()
+    except FileNotFoundError:
+        raise EmbeddedServerFailed(f"{password_file} is missing; it belongs to the database in {data_dir}") from None
+    return f"postgresql://{USER}:{password}@/{DATABASE}?host={quote(str(sockets))}&port={PORT}"
 
 
 def _installation() -> Path:

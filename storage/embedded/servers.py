@@ -9,10 +9,12 @@ from typing import Self
 
 from storage.embedded.account import Account
 from storage.embedded.lock import DataFolderLock
-from storage.embedded.postgres import Postgres
+from storage.embedded.postgres import Postgres, url_on
 from storage.embedded.process import EmbeddedServerFailed, Keeper
 from storage.embedded.sockets import SocketFolder
 from storage.embedded.valkey import Valkey
+
+SOCKETS = "run"
 
 
 class EmbeddedServers:
@@ -32,7 +34,7 @@ class EmbeddedServers:
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir.resolve()
         self._lock = DataFolderLock(self._data_dir)
-        self._sockets = SocketFolder(self._data_dir / "run")
+        self._sockets = SocketFolder(self._data_dir / SOCKETS)
         self._postgres: Keeper | None = None
         self._valkey: Keeper | None = None
 
@@ -106,6 +108,16 @@ class EmbeddedServers:
                 start.cancel()
             await asyncio.wait(starts)
         self.database_url, self.redis_url = database.url, bus.url
+
+
+def running_database_url(data_dir: Path) -> str:
+    """DSN of the database that another process of this machine has started on a data folder.
+
+    Raises:
+        EmbeddedServerFailed: there is no database in the folder.
+    """
+    folder = data_dir.resolve()
+    return url_on(folder, (folder / SOCKETS).resolve())
 
 
 def _running(keeper: Keeper | None) -> Keeper:

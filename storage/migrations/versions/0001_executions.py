@@ -44,7 +44,7 @@ CREATE TABLE api_tokens (
 );
 CREATE INDEX api_tokens_of_tenant ON api_tokens (tenant_id, created_at);
 
--- Finds out whose a token is, which no tenant's view can; the only way round the policies.
+-- Finds out whose a token is, which no tenant's view can; a way round the policies, as `tenant_of_execution` is.
 CREATE FUNCTION api_token_of(wanted bytea) RETURNS SETOF api_tokens
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
@@ -100,6 +100,13 @@ CREATE INDEX executions_newest_first ON executions (tenant_id, created_at DESC, 
 CREATE INDEX executions_of_commit ON executions (tenant_id, commit_sha) WHERE commit_sha IS NOT NULL;
 CREATE INDEX executions_unfinished ON executions (partition) INCLUDE (execution_id, deadline)
     WHERE status IN ('created', 'running');
+
+-- Whose an execution is, for a runner that proved to hold its webhook token and names no tenant.
+CREATE FUNCTION tenant_of_execution(wanted text) RETURNS bigint
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT tenant_id FROM executions WHERE execution_id = wanted;
+    END;
 
 CREATE TABLE shards (
     execution_id text REFERENCES executions ON DELETE CASCADE,
@@ -209,8 +216,8 @@ _GRANTS = """
 GRANT INSERT ON api_tokens TO tms_reader;
 GRANT UPDATE (revoked_at, last_used_at, secret_hash, prefix) ON api_tokens TO tms_reader;
 GRANT SELECT ON partitions TO tms_reader;
-REVOKE EXECUTE ON FUNCTION api_token_of FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION api_token_of TO tms_reader;
+REVOKE EXECUTE ON FUNCTION api_token_of, tenant_of_execution FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION api_token_of, tenant_of_execution TO tms_reader;
 GRANT SELECT ON alembic_version TO tms_reader;
 """
 

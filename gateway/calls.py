@@ -1,0 +1,190 @@
+"""A route, and what its handler is called with: who asks, the body and the query as structs, the services.
+
+`serve` makes the framework's handler of a route: authentication, body, query, handler, answer, in this order.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from enum import StrEnum
+from http import HTTPStatus
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from gateway.middleware import bodies, idempotency
+from gateway.middleware.authentication import AUTHENTICATION, Authentication
+from gateway.middleware.idempotency import Marks
+from gateway.services import SERVICES, Services
+from gateway.wire.reading import BodyReader, QueryReader
+from orchestrator.identity.model import Principal
+from orchestrator.identity.roles import Permission
+
+JSON = "application/json"
+_COMPRESSED_FROM = 1024
+
+Body = TypeVar("Body")
+Query = TypeVar("Query")
+
+
+class Family(StrEnum):
+    """Whose conventions a route follows; the OpenAPI document groups by it."""
+
+    X = "Executions"
+    SERVICE = "Service"
+
+
+class Access(StrEnum):
+    """How a caller proves who it is."""
+
+    API_TOKEN = "apiToken"  # noqa: S105 - a name, not a token
+    WEBHOOK_TOKEN = "webhookToken"  # noqa: S105 - as above
+    OPEN = "open"
+
+
+class Call(Generic[Body, Query]):
+    """One request, ready for its handler.
+
+    Attributes:
+        services: what the gateway works with.
+        request: for ids in the path; the body is read already.
+        principal: who asks; on open routes nobody, and not to be used.
+        body: the decoded body; None where an optional one was left out.
+        raw: the body as it was sent, decompressed.
+        query: the decoded query.
+        now: when the request was read.
+    """
+
+    __slots__ = ("_principal", "body", "now", "query", "raw", "request", "services")
+
+    def __init__(  # noqa: PLR0913 - see the attributes
+        self,
+        services: Services,
+        request: web.Request,
+        principal: Principal | None,
+        body: Body,
+        raw: bytes,
+        query: Query,
+    ) -> None:
+        self.services = services
+        self.request = request
+        self._principal = principal
+        self.body = body
+        self.raw = raw
+        self.query = query
+        self.now = datetime.now(UTC)
+
+    @property
+    def principal(self) -> Principal:
+        """Who asks."""
+        if self._principal is None:
+            raise LookupError("nobody is asked for on an open route")
+        return self._principal
+
+    @property
+    def authentication(self) -> Authentication:
+        """What is known of tokens."""
+        return self.request.config_dict[AUTHENTICATION]
+
+    def marks(self) -> Marks:
+        """The `Idempotency-Key` of the request, or the lack of one.
+
+        Raises:
+            ValidationFailed: it is no proper key.
+        """
+        return idempotency.marks(self.request, self.principal, self.raw, self.now)
+
+
+AnyCall = Call[Any, Any]
+CallHandler = Callable[[Any], Awaitable[Any]]
+StreamHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """One method on one path.
+
+    Attributes:
+        handler: gives the struct to answer, or bytes where `media` is not JSON.
+        answers: what it answers, by status; the first is the one of success.
+        refusals: statuses that its own errors have, beside those that follow from the rest of the route.
+        body, query: the structs they are read into.
+        body_may_lack: the body may be left out.
+        stream: the handler takes the framework's request, authenticates and answers by itself.
+    """
+
+    method: str
+    path: str
+    handler: CallHandler | StreamHandler
+    summary: str
+    answers: dict[HTTPStatus, Any]
+    refusals: tuple[HTTPStatus, ...] = ()
+    family: Family = Family.X
+    access: Access = Access.API_TOKEN
+    permission: Permission | None = None
+    body: Any = None
+    body_may_lack: bool = False
+    query: type[msgspec.Struct] | None = None
+    media: str = JSON
+    stream: bool = False
+
+
+class _NoQuery(msgspec.Struct, frozen=True):
+    """A query of no parameters."""
+
+
+_encoder = msgspec.json.Encoder()
+_headers = {"Content-Type": JSON}
+
+
+def serve(route: Route) -> StreamHandler:
+    """The framework's handler of a route."""
+    if route.stream:
+        return route.handler
+    body_reader = None if route.body is None else BodyReader(route.body)
+    query_reader = None if route.query is None else QueryReader(route.query)
+    status = int(next(iter(route.answers)))
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        services = request.config_dict[SERVICES]
+        principal = await _principal(route, request)
+        query = None if query_reader is None else query_reader.read(request.query)
+        raw, body = b"", None
+        if body_reader is not None:
+            raw = await bodies.read(request, services.settings.max_body_bytes)
+            if raw or not route.body_may_lack:
+                body = body_reader.read(raw)
+        answer = await route.handler(Call(services, request, principal, body, raw, query))
+        return _answer(request, status, answer, route.media)
+
+    return handle
+
+
+async def _principal(route: Route, request: web.Request) -> Principal | None:
+    if route.access is Access.OPEN:
+        return None
+    authentication = request.config_dict[AUTHENTICATION]
+    if route.access is Access.WEBHOOK_TOKEN:
+        return await authentication.of_runner(request)
+    principal = await authentication.of_request(request)
+    if route.permission is not None:
+        principal.require(route.permission)
+    return principal
+
+
+def _answer(request: web.Request, status: int, content: Any, media: str) -> web.Response:  # noqa: ANN401 - any struct
+    body = content if isinstance(content, bytes) else _encoder.encode(content)
+    answer = web.Response(status=status, body=body, headers=_headers if media == JSON else {"Content-Type": media})
+    if len(body) > _COMPRESSED_FROM:
+        answer.headers["Vary"] = "Accept-Encoding"
+        if _takes_gzip(request.headers.get("Accept-Encoding", "")):
+            answer.enable_compression(web.ContentCoding.gzip)
+    return answer
+
+
+def _takes_gzip(accepted: str) -> bool:
+    """Whether gzip is among the encodings, and not by a weight of 0 (RFC 9110, section 12.5.3)."""
+    for one in accepted.lower().split(","):
+        name, _, weight = one.partition(";")
+        if name.strip() == "gzip":
+            return weight.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    return False

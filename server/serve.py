@@ -1,0 +1,79 @@
+"""`orchestrator serve`: from settings to an open port, and back."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import structlog
+from aiohttp import web
+
+from gateway.app import build_app
+from gateway.services import Services
+from orchestrator.config import Settings
+from orchestrator.errors import Misconfigured
+from server import parts
+
+log = structlog.get_logger(__name__)
+
+# How long requests under way may take to finish after a SIGTERM.
+GRACE_SECONDS = 15.0
+BACKLOG = 1024
+
+
+async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Args:
+        settings: of this process.
+        announce: told the URL once requests are answered.
+
+    Raises:
+        Misconfigured, Unavailable: it cannot start like this; nothing is left running.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    with listening_socket(settings) as port:
+        async with parts.services(settings) as services, open_port(services, port) as url:
+            log.info("serving", url=url)
+            announce(url)
+            await stop.wait()
+            log.info("stopping")
+    log.info("stopped")
+
+
+@asynccontextmanager
+async def open_port(services: Services, port: socket.socket) -> AsyncIterator[str]:
+    """Answer requests on a bound socket; at the end, those under way are finished first."""
+    runner = web.AppRunner(build_app(services), access_log=None, shutdown_timeout=GRACE_SECONDS)
+    await runner.setup()
+    try:
+        await web.SockSite(runner, port, backlog=BACKLOG).start()
+        host, number = port.getsockname()[:2]
+        yield f"http://[{host}]:{number}" if ":" in host else f"http://{host}:{number}"
+    finally:
+        await runner.cleanup()
+
+
+def listening_socket(settings: Settings) -> socket.socket:
+    """The port of the settings, taken at once so that a taken one ends the start before anything else began.
+
+    Raises:
+        Misconfigured: the address or port cannot be used.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    port = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        port.bind((settings.host, settings.port))
+        port.listen(BACKLOG)
+    except OSError as error:
+        port.close()
+        reason = error.strerror or str(error)
+        raise Misconfigured(
+            f"Cannot listen on {settings.host}:{settings.port}: {reason}; set TMS_HOST or TMS_PORT to another"
+        ) from error
+    return port

@@ -1,0 +1,429 @@
+"""`tms run` on real pytest projects: what the server has afterwards is what plain pytest reports, test by test."""
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.sdk.conftest import Server, Tms
+
+Project = Callable[[dict[str, str]], Path]
+
+PYTEST = (sys.executable, "-m", "pytest")
+
+OUTCOMES = """
+import unittest
+import pytest
+
+def test_passes():
+    pass
+
+def test_fails():
+    print("captured words")
+    assert 1 == 2, "the reason"
+
+def test_skips():
+    pytest.skip("not today")
+
+@pytest.mark.skipif(True, reason="never")
+def test_skipped_by_mark():
+    pass
+
+@pytest.mark.xfail
+def test_xfails():
+    assert False
+
+@pytest.mark.xfail
+def test_xpasses():
+    pass
+
+@pytest.mark.xfail(strict=True)
+def test_xpasses_strictly():
+    pass
+
+@pytest.mark.xfail(raises=ValueError)
+def test_fails_otherwise_than_expected():
+    raise TypeError("other")
+
+@pytest.fixture
+def broken_setup():
+    raise ValueError("setup")
+
+@pytest.fixture
+def broken_teardown():
+    yield
+    raise ValueError("teardown")
+
+def test_setup_error(broken_setup):
+    pass
+
+def test_teardown_error(broken_teardown):
+    pass
+
+def test_fails_and_teardown_error(broken_teardown):
+    assert False, "call"
+
+def test_skips_and_teardown_error(broken_teardown):
+    pytest.skip("still torn down")
+
+@pytest.mark.parametrize("value", ["a b", "é::x", "[1]", 1.5, ""])
+class TestValues:
+    def test_value(self, value):
+        assert value != "[1]"
+
+    class TestInner:
+        def test_inner(self, value):
+            pass
+
+class Cases(unittest.TestCase):
+    def test_case(self):
+        self.fail("no")
+
+    @unittest.skip("no")
+    def test_skipped_case(self):
+        pass
+
+    @unittest.expectedFailure
+    def test_expected(self):
+        self.fail("expected")
+
+    @unittest.expectedFailure
+    def test_unexpected(self):
+        pass
+
+def test_subtests(subtests):
+    with subtests.test("a"):
+        assert False
+    with subtests.test("b"):
+        pytest.skip("inner")
+
+def test_subtest_skips(subtests):
+    with subtests.test("b"):
+        pytest.skip("inner")
+"""
+
+SKIPPED_MODULE = "import pytest\npytest.skip('all of it', allow_module_level=True)\n"
+NEEDS_MORE = "import pytest\npytest.importorskip('there_is_no_such_module')\ndef test_x(): pass\n"
+ALL_PASS = "import pytest\n@pytest.mark.parametrize('n', range(7))\ndef test_n(n): pass\n"
+
+
+def plain(folder: Path, *arguments: str) -> tuple[int, Counter[tuple[str, str, str]]]:
+    """Run plain pytest; return its exit code and how often its JUnit report tells (class name, name, outcome)."""
+    report = folder / "plain.xml"
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    done = subprocess.run(  # noqa: S603 - pytest itself
+        [*PYTEST, *arguments, f"--junitxml={report}", "-p", "no:cacheprovider"],
+        cwd=folder,
+        env=environ,
+        capture_output=True,
+        timeout=300,
+        check=False,
+    )
+    told: dict[tuple[str, str, int], str] = {}
+    times: Counter[tuple[str, str]] = Counter()
+    for case in ElementTree.parse(report).iter("testcase"):  # noqa: S314 - pytest's own report
+        name = case.get("classname", ""), case.get("name", "")
+        kinds = {child.tag for child in case}
+        outcome = "failed" if kinds & {"failure", "error"} else "skipped" if "skipped" in kinds else "passed"
+        error = case.find("error")
+        if error is not None and error.get("message", "").startswith("failed on teardown") and times[name]:
+            # pytest tells a test that failed and whose teardown failed too in two elements.
+            told[*name, times[name]] = "failed"
+            continue
+        times[name] += 1
+        told[*name, times[name]] = outcome
+    return done.returncode, Counter((*name[:2], outcome) for name, outcome in told.items())
+
+
+def reported(tests: list[dict[str, Any]]) -> Counter[tuple[str, str, str]]:
+    """Count what the server has, each test named as JUnit reports name it."""
+    return Counter((*junit_name(test["file"], test["title"]), test["status"]) for test in tests)
+
+
+def junit_name(file: str, title: str) -> tuple[str, str]:
+    module = file.removesuffix(".py").replace("/", ".")
+    if title == file:
+        return "", module
+    base, bracket, params = title.partition("[")
+    *classes, name = base.split("::")
+    return ".".join([module, *classes]), name + bracket + params
+
+
+def last_execution(server: Server) -> dict[str, Any]:
+    with server.client() as client:
+        executions: list[dict[str, Any]] = client.list_executions()["executions"]
+        return executions[-1]
+
+
+@pytest.mark.parametrize("shards", ["1", "4"])
+def test_every_test_is_reported_as_plain_pytest_reports_it(
+    server: Server, tms: Tms, project: Project, shards: str
+) -> None:
+    folder = project(
+        {
+            "test_outcomes.py": OUTCOMES,
+            "sub/test_module.py": SKIPPED_MODULE,
+            "sub/test_needs.py": NEEDS_MORE,
+            "sub/conftest.py": "import pytest\n@pytest.fixture(autouse=True)\ndef here(): yield\n",
+            "pkg/__init__.py": "",
+            "pkg/test_same.py": ALL_PASS,
+            "other/test_more.py": ALL_PASS,
+            "test_empty.py": "",
+        }
+    )
+    exit_code, expected = plain(folder)
+    done = tms("run", "--shards", shards, "--suite", "smoke", "--environment", "staging", "--", *PYTEST)
+    execution = last_execution(server)
+    tests = server.tests(execution["executionId"])
+    assert reported(tests) == expected
+    assert (done.returncode, exit_code) == (1, 1), done.stdout + done.stderr
+    assert execution["status"] == "completed"
+    assert execution["results"] == {
+        "total": len(tests),
+        **{status: sum(test["status"] == status for test in tests) for status in ("passed", "failed", "skipped")},
+        "flaky": 0,
+    }
+    assert len(execution["shardResults"]) == int(shards)
+    assert all(isinstance(test["duration"], int) for test in tests if test["title"] != test["file"])
+    files = {file: {test["shardId"] for test in tests if test["file"] == file} for file in {t["file"] for t in tests}}
+    assert all(len(shards_of_file) == 1 for shards_of_file in files.values())
+    by_title = {test["title"]: test for test in tests}
+    assert "the reason" in by_title["test_fails"]["error"]
+    assert "captured words" in by_title["test_fails"]["error"]
+    assert "ValueError: teardown" in by_title["test_teardown_error"]["error"]
+    assert by_title["test_fails_and_teardown_error"]["error"].count("Error") >= 2
+    assert "the reason" in done.stdout
+    assert "ValueError: setup" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("test_a.py", "test_b.py::test_two", "test_b.py::TestC", "sub"),
+        ("-k", "one", "-m", "not slow"),
+        ("test_a.py", "test_a.py", "--keep-duplicates"),
+        ("-n", "2", "-p", "xdist.plugin"),
+        ("--doctest-modules", "--ignore=sub"),
+        ("--pyargs", "pkg.test_inside", "test_a.py"),
+    ],
+    ids=lambda arguments: " ".join(arguments),
+)
+def test_the_users_arguments_mean_what_they_mean_to_pytest(
+    server: Server, tms: Tms, project: Project, arguments: tuple[str, ...]
+) -> None:
+    tests = (
+        "import pytest\ndef test_one(): pass\n@pytest.mark.slow\ndef test_two(): assert 0\n"
+        "class TestC:\n    def test_one(self):\n        '''\n        >>> 1\n        1\n        '''\n"
+    )
+    folder = project(
+        {
+            "pytest.ini": "[pytest]\nmarkers = slow\naddopts = -ra\n",
+            "test_a.py": tests,
+            "test_b.py": tests,
+            "sub/test_c.py": tests,
+            "pkg/__init__.py": "",
+            "pkg/test_inside.py": tests,
+        }
+    )
+    exit_code, expected = plain(folder, *arguments)
+    done = tms("run", "--shards", "2", "--", *PYTEST, *arguments)
+    assert reported(server.tests(last_execution(server)["executionId"])) == expected
+    assert done.returncode == exit_code
+
+
+def test_the_command_is_taken_as_a_shell_takes_it(server: Server, tms: Tms, project: Project) -> None:
+    folder = project({"tests/test_a.py": ALL_PASS, "tests/test_b.py": ALL_PASS})
+    environ = {"PYTEST_ADDOPTS": "-q", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = tms("run", "--shards", "2", "--", "pytest", "-c", "pytest.ini", "tests", environ=environ)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert reported(server.tests(last_execution(server)["executionId"])) == plain(folder, "tests")[1]
+
+
+def test_marks_are_tags_and_reruns_are_retries(server: Server, tms: Tms, project: Project) -> None:
+    project(
+        {
+            "pytest.ini": "[pytest]\nmarkers =\n    smoke\n    critical(level)\n",
+            "test_a.py": """
+import pytest
+tries = {}
+
+def fail_until(name, good):
+    tries[name] = tries.get(name, 0) + 1
+    assert tries[name] > good
+
+@pytest.mark.smoke
+class TestC:
+    @pytest.mark.critical(1)
+    @pytest.mark.parametrize("n", [1])
+    def test_tagged(self, n):
+        pass
+
+def test_flaky():
+    fail_until("flaky", 2)
+
+@pytest.fixture
+def flaky_teardown():
+    yield
+    fail_until("teardown", 1)
+
+def test_flaky_teardown(flaky_teardown):
+    pass
+
+def test_hopeless():
+    fail_until("hopeless", 100)
+""",
+        }
+    )
+    done = tms("run", "--shards", "1", "--", *PYTEST, "-p", "pytest_rerunfailures", "--reruns", "2")
+    execution = last_execution(server)
+    tests = {test["title"]: test for test in server.tests(execution["executionId"])}
+    assert {title: (test["status"], test["retries"]) for title, test in tests.items()} == {
+        "TestC::test_tagged[1]": ("passed", 0),
+        "test_flaky": ("passed", 2),
+        "test_flaky_teardown": ("passed", 1),
+        "test_hopeless": ("failed", 2),
+    }
+    assert sorted(tests["TestC::test_tagged[1]"]["tags"]) == ["critical", "smoke"]
+    assert execution["results"]["flaky"] == 2
+    assert done.returncode == 1
+
+
+def test_a_pytest_that_a_test_starts_reports_nothing_of_its_own(server: Server, tms: Tms, project: Project) -> None:
+    project(
+        {
+            "inner.py": "def test_inner(): assert 0\n",
+            "test_outer.py": """
+import subprocess, sys
+def test_outer():
+    done = subprocess.run([sys.executable, "-m", "pytest", "inner.py"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "1 failed" in done.stdout
+""",
+        }
+    )
+    done = tms("run", "--shards", "2", "--", *PYTEST)
+    assert done.returncode == 0, done.stdout
+    assert [test["title"] for test in server.tests(last_execution(server)["executionId"])] == ["test_outer"]
+
+
+def test_shards_do_not_overwrite_each_others_outputs(tms: Tms, project: Project) -> None:
+    body = "def test_x(tmp_path): assert tmp_path.is_dir()\n"
+    folder = project({"test_a.py": body, "test_b.py": body})
+    done = tms("run", "--shards", "2", "--", *PYTEST, "--basetemp=tmp/base", "--junitxml=out/report.xml")
+    assert done.returncode == 0, done.stdout
+    assert sorted(path.name for path in (folder / "out").iterdir()) == ["report-shard-1.xml", "report-shard-2.xml"]
+    assert sorted(path.name for path in (folder / "tmp" / "base").iterdir()) == ["shard-1", "shard-2"]
+
+
+def test_shards_without_files_report_too_so_that_the_execution_ends(server: Server, tms: Tms, project: Project) -> None:
+    project({"test_a.py": ALL_PASS})
+    done = tms("run", "--shards", "3", "--", *PYTEST)
+    execution = last_execution(server)
+    assert (done.returncode, execution["status"]) == (0, "completed")
+    assert sorted(shard["results"]["total"] for shard in execution["shardResults"]) == [0, 0, 7]
+
+
+@pytest.mark.parametrize(
+    ("files", "arguments", "exit_code", "words"),
+    [
+        ({"test_a.py": ""}, (), 5, "no tests"),
+        ({"test_a.py": ALL_PASS}, ("-k", "nothing_of_that_name"), 5, "deselected"),
+        ({"test_a.py": ALL_PASS}, ("--no-such-option",), 4, "unrecognized arguments"),
+        ({"test_a.py": ALL_PASS}, ("missing.py",), 4, "file or directory not found"),
+        ({"test_a.py": ALL_PASS, "conftest.py": "1 / 0"}, (), 4, "ZeroDivisionError"),
+        ({}, ("--version",), 0, "pytest 9"),
+    ],
+    ids=["empty", "deselected", "option", "missing", "conftest", "version"],
+)
+def test_where_nothing_can_be_run_pytest_has_the_word_and_no_execution_is_made(  # noqa: PLR0913 - a table's columns
+    server: Server,
+    tms: Tms,
+    project: Project,
+    files: dict[str, str],
+    arguments: tuple[str, ...],
+    exit_code: int,
+    words: str,
+) -> None:
+    project(files)
+    done = tms("run", "--shards", "2", "--", *PYTEST, *arguments)
+    assert (done.returncode, words in done.stdout) == (exit_code, True), done.stdout + done.stderr
+    with server.client() as client:
+        assert client.list_executions()["executions"] == []
+
+
+BROKEN = {"test_a.py": ALL_PASS, "test_broken.py": "import there_is_no_such_module\n", "test_c.py": ALL_PASS}
+
+
+def test_a_file_that_cannot_be_collected_stops_the_run_as_in_pytest(server: Server, tms: Tms, project: Project) -> None:
+    folder = project(BROKEN)
+    exit_code, expected = plain(folder)
+    done = tms("run", "--shards", "3", "--", *PYTEST)
+    execution = last_execution(server)
+    tests = server.tests(execution["executionId"])
+    assert (done.returncode, exit_code) == (2, 2)
+    assert reported(tests) == expected
+    assert [test["file"] for test in tests] == ["test_broken.py"]
+    assert "there_is_no_such_module" in tests[0]["error"]
+    assert "there_is_no_such_module" in done.stdout
+    assert execution["status"] == "failed"
+    assert [shard["status"] for shard in execution["shardResults"]] == ["error"] * 3
+
+
+def test_with_continue_on_collection_errors_the_rest_is_run(server: Server, tms: Tms, project: Project) -> None:
+    folder = project(BROKEN)
+    exit_code, expected = plain(folder, "--continue-on-collection-errors")
+    done = tms("run", "--shards", "3", "--", *PYTEST, "--continue-on-collection-errors")
+    execution = last_execution(server)
+    tests = server.tests(execution["executionId"])
+    assert (done.returncode, exit_code) == (1, 1)
+    assert reported(tests) == expected
+    broken = next(test["shardId"] for test in tests if test["file"] == "test_broken.py")
+    statuses = {shard["shardId"]: shard["status"] for shard in execution["shardResults"]}
+    assert statuses.pop(broken) == "error"
+    assert set(statuses.values()) == {"completed"}
+
+
+@pytest.mark.parametrize(
+    ("death", "words"),
+    [
+        ("os.kill(os.getpid(), signal.SIGKILL)", "SIGKILL"),
+        ("ctypes.string_at(0)", "SIGSEGV"),
+        ("os._exit(0)", "code 0"),
+    ],
+    ids=["killed", "segfault", "exit"],
+)
+def test_a_process_that_dies_is_reported_with_the_test_it_died_in(
+    server: Server, tms: Tms, project: Project, death: str, words: str
+) -> None:
+    project(
+        {
+            "test_a.py": f"""
+import ctypes, os, signal, sys
+def test_before(): pass
+def test_dies():
+    os.write(2, b"the last words\\n")
+    {death}
+def test_after(): pass
+""",
+            "test_b.py": ALL_PASS,
+        }
+    )
+    done = tms("run", "--shards", "2", "--", *PYTEST, "-s")
+    execution = last_execution(server)
+    tests = server.tests(execution["executionId"])
+    assert done.returncode == 3
+    assert execution["status"] == "failed"
+    assert sorted(shard["status"] for shard in execution["shardResults"]) == ["completed", "error"]
+    of_a = {test["title"]: test for test in tests if test["file"] == "test_a.py"}
+    assert {title: test["status"] for title, test in of_a.items()} == {"test_before": "passed", "test_dies": "failed"}
+    assert words in of_a["test_dies"]["error"]
+    assert "the last words" in of_a["test_dies"]["error"]
+    assert "the last words" in done.stdout
+    assert sum(test["file"] == "test_b.py" for test in tests) == 7
