@@ -54,7 +54,7 @@ async def _database(settings: Settings) -> AsyncIterator[DirectConnection]:
 
 @asynccontextmanager
 async def _database_url(settings: Settings) -> AsyncIterator[str]:
-    """The managed database, that of the server running on the data folder, or the folder's own, started for a moment."""
+    """The managed database, that of the server running on the folder, or the folder's own, started for a moment."""
     if settings.database_url is not None:
         yield settings.database_url
         return

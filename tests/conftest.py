@@ -114,11 +114,11 @@ async def tenant(connection: DirectConnection) -> int:
 
 
 @pytest.fixture(scope="session")
-def _partition_numbers() -> Iterator[int]:
+def partition_numbers() -> Iterator[int]:
     return iter(range(PARTITIONS))
 
 
 @pytest.fixture
-def partition(_partition_numbers: Iterator[int]) -> int:
+def partition(partition_numbers: Iterator[int]) -> int:
     """A partition that no other test owns."""
-    return next(_partition_numbers)
+    return next(partition_numbers)

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b
 from itertools import count as numbers
+from typing import TypeVar
 
 import msgspec
 
 from orchestrator import ids
-from orchestrator.executions.commands import Create, Submit
+from orchestrator.executions.commands import Command, Create, Submit
 from orchestrator.executions.model import (
     Configuration,
     Environment,
@@ -20,6 +21,8 @@ from orchestrator.executions.model import (
     count,
 )
 from storage import result_rows
+
+C = TypeVar("C", bound=Command)
 
 _numbers = numbers(1)
 
@@ -91,6 +94,6 @@ def submit(
     )
 
 
-def again(command: Submit | Create) -> Submit | Create:
+def again(command: C) -> C:
     """The same command, sent again by a mailbox that does not know what became of it."""
     return msgspec.structs.replace(command, may_repeat=True)

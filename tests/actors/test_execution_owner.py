@@ -1,7 +1,7 @@
 """An owner on a real Postgres: what it answers is committed, counted once, and fenced."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 
 import msgspec
@@ -181,9 +181,9 @@ async def test_one_key_in_two_partitions_at_once_makes_one_execution(
     make_owner: MakeOwner,
     connection: DirectConnection,
     tenant: int,
-    _partition_numbers: AsyncIterator[int],
+    partition_numbers: Iterator[int],
 ) -> None:
-    here, there = await make_owner(), ExecutionOwner(next(_partition_numbers), stores.database_url, stores.redis_url)
+    here, there = await make_owner(), ExecutionOwner(next(partition_numbers), stores.database_url, stores.redis_url)
     keyed = [
         msgspec.structs.replace(
             orders.create(tenant=tenant), command_id=f"key_{tenant}", fingerprint=b"body", may_repeat=True

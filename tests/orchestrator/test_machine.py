@@ -1,6 +1,7 @@
 """The machine of an execution, rule by rule."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ from tests import orders
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 CREATE = orders.create(shards=2, timeout=60_000)
-COMMON = {"command_id": "c", "tenant_id": 1, "execution_id": CREATE.execution_id}
+COMMON: dict[str, Any] = {"command_id": "c", "tenant_id": 1, "execution_id": CREATE.execution_id}
 TOTALS = Totals(total=100, passed=95, failed=5)
 
 

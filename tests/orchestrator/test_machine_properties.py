@@ -1,6 +1,7 @@
 """What holds for every history of an execution, whatever is sent to it in whatever order."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 from hypothesis import given
@@ -24,7 +25,8 @@ from tests import orders
 
 START = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 CREATE = orders.create(shards=3, timeout=60_000)
-COMMON = {"command_id": "c", "tenant_id": 1, "execution_id": CREATE.execution_id}
+COMMON: dict[str, Any] = {"command_id": "c", "tenant_id": 1, "execution_id": CREATE.execution_id}
+COMMON_VALUES: dict[str, Any] = {key: st.just(value) for key, value in COMMON.items()}
 
 moments = st.integers(-100_000, 100_000).map(lambda seconds: START + timedelta(seconds=seconds))
 shard_ids = st.sampled_from(["1", "2", "3", "4"])
@@ -47,28 +49,24 @@ def submits() -> st.SearchStrategy[Submit]:
 
 commands: st.SearchStrategy[AnyCommand] = st.one_of(
     submits(),
-    st.builds(Start, at=moments, **{key: st.just(value) for key, value in COMMON.items()}),
-    st.builds(StartShard, at=moments, shard_id=shard_ids, **{key: st.just(value) for key, value in COMMON.items()}),
+    st.builds(Start, at=moments, **COMMON_VALUES),
+    st.builds(StartShard, at=moments, shard_id=shard_ids, **COMMON_VALUES),
     st.builds(
         ReportShard,
         at=moments,
         shard_id=shard_ids,
         status=ends,
         totals=st.none() | totals,
-        **{key: st.just(value) for key, value in COMMON.items()},
+        **COMMON_VALUES,
     ),
-    st.builds(
-        ReportProgress, at=moments, report=st.just("{}"), **{key: st.just(value) for key, value in COMMON.items()}
-    ),
-    st.builds(
-        Complete, at=moments, totals=st.none() | totals, **{key: st.just(value) for key, value in COMMON.items()}
-    ),
-    st.builds(Fail, at=moments, reason=st.just("broken"), **{key: st.just(value) for key, value in COMMON.items()}),
+    st.builds(ReportProgress, at=moments, report=st.just("{}"), **COMMON_VALUES),
+    st.builds(Complete, at=moments, totals=st.none() | totals, **COMMON_VALUES),
+    st.builds(Fail, at=moments, reason=st.just("broken"), **COMMON_VALUES),
     st.builds(
         Cancel,
         reason=st.just("enough"),
         by_runner=st.booleans(),
-        **{key: st.just(value) for key, value in COMMON.items()},
+        **COMMON_VALUES,
     ),
     st.just(Expire(**COMMON)),
 )

@@ -97,6 +97,8 @@ class FakeTMS:
         faults: what to spoil.
         complaints: what broke the document.
         closes: for each live connection to come, after how many frames to close it and with which code.
+        withheld: numbers of events that live readers do not get at the first time.
+        repeats: how often each live event is sent.
     """
 
     def __init__(self) -> None:
@@ -105,6 +107,8 @@ class FakeTMS:
         self.faults: list[Fault] = []
         self.complaints: list[str] = []
         self.closes: deque[tuple[int, int]] = deque()
+        self.withheld: set[int] = set()
+        self.repeats = 1
         self.executions: dict[str, Execution] = {}
         self._answers: dict[str, web.Response] = {}
         self._changed: asyncio.Condition
@@ -373,8 +377,12 @@ class FakeTMS:
             sent += 1
         while sent < frames:
             if position < len(execution.events):
-                await socket.send_json(execution.events[position])
                 position += 1
+                if position in self.withheld:
+                    self.withheld.remove(position)
+                    continue
+                for _ in range(self.repeats):
+                    await socket.send_json(execution.events[position - 1])
                 sent += 1
             elif execution.status in FINAL:
                 return

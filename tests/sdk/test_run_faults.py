@@ -1,0 +1,224 @@
+"""`tms run` while things go wrong: interruptions, killed runners, a server that is away, refuses or cancels."""
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.sdk.conftest import Server, Tms
+from tests.sdk.fake_tms import FakeTMS, Fault
+from tests.sdk.test_run import ALL_PASS, PYTEST, Project
+
+# A test that tells its process and that of a child, and never ends.
+HANGS = """
+import os, pathlib, subprocess, sys, time
+def test_hangs():
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
+    pathlib.Path(__file__ + ".tmp").write_text(f"{os.getpid()} {child.pid}")
+    os.rename(__file__ + ".tmp", __file__ + ".pids")
+    time.sleep(3600)
+"""
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for what another process does."""
+    deadline = time.monotonic() + 120
+    while not true():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.02)
+
+
+def gone(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def pids(*files: Path) -> list[int]:
+    """Wait for the hanging tests and return their processes."""
+    told = [file.with_name(f"{file.name}.pids") for file in files]
+    until(lambda: all(file.exists() for file in told))
+    return [int(pid) for file in told for pid in file.read_text().split()]
+
+
+@contextmanager
+def runner(server: Server, folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(  # noqa: S603 - our own command
+        [sys.executable, "-m", "tms_sdk", "run", *arguments],
+        cwd=folder,
+        env=server.environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interruption_cancels_the_execution_and_ends_all_processes(
+    fake: FakeTMS, server: Server, project: Project, number: signal.Signals
+) -> None:
+    folder = project({"test_a.py": HANGS, "test_b.py": HANGS})
+    with runner(server, folder, "--shards", "2", "--", *PYTEST) as process:
+        started = pids(folder / "test_a.py", folder / "test_b.py")
+        process.send_signal(number)
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "cancelling" in output
+    until(lambda: all(gone(pid) for pid in started))
+    assert [execution.status for execution in fake.executions.values()] == ["cancelled"]
+
+
+def test_a_killed_runner_leaves_no_process_behind(server: Server, project: Project) -> None:
+    folder = project({"test_a.py": HANGS, "test_b.py": HANGS})
+    with runner(server, folder, "--shards", "2", "--", *PYTEST) as process:
+        started = pids(folder / "test_a.py", folder / "test_b.py")
+        process.kill()
+        process.wait()
+        until(lambda: all(gone(pid) for pid in started))
+
+
+def test_an_execution_cancelled_on_the_server_stops_all_shards(fake: FakeTMS, server: Server, project: Project) -> None:
+    folder = project(
+        {
+            "test_a.py": HANGS,
+            "test_b.py": """
+import pathlib, time
+def test_waits():
+    while not pathlib.Path("go").exists():
+        time.sleep(0.02)
+""",
+        }
+    )
+    with runner(server, folder, "--shards", "2", "--", *PYTEST) as process:
+        started = pids(folder / "test_a.py")
+        (execution,) = fake.executions
+        fake.happen(execution, "execution.cancelled", {"reason": "by somebody"})
+        (folder / "go").touch()
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert f"Stopping: {execution} was cancelled" in output
+    until(lambda: all(gone(pid) for pid in started))
+
+
+def test_results_reach_a_server_that_was_away_once(fake: FakeTMS, tms: Tms, project: Project) -> None:
+    project({"test_a.py": ALL_PASS, "test_b.py": ALL_PASS})
+    fake.faults = [
+        Fault("POST", "/api/results", times=2, status=503),
+        Fault("POST", "/api/results", times=2, cut=True),
+        Fault("POST", "/api/executions", times=1, status=500),
+    ]
+    done = tms("run", "--shards", "2", "--", *PYTEST)
+    assert done.returncode == 0, done.stdout
+    (execution,) = fake.executions.values()
+    assert execution.totals() == {"total": 14, "passed": 14, "failed": 0, "skipped": 0, "flaky": 0}
+
+
+def test_results_that_the_server_refuses_fail_the_run_and_say_which(fake: FakeTMS, tms: Tms, project: Project) -> None:
+    project({"test_a.py": ALL_PASS})
+    fake.faults = [Fault("POST", "/api/results", status=413)]
+    done = tms("run", "--shards", "1", "--", *PYTEST)
+    assert done.returncode == 3
+    assert "The results of shard 1 are not on the server: Out of order (HTTP 413" in done.stdout
+
+
+def test_events_are_told_in_order_and_one_that_is_lost_costs_nothing(fake: FakeTMS, tms: Tms, project: Project) -> None:
+    project({"test_a.py": ALL_PASS})
+    assert tms("run", "--shards", "2", "--", *PYTEST).returncode == 0
+    (execution,) = fake.executions.values()
+    told = [(body["event"], body["data"].get("shardId")) for body in execution.inbound]
+    assert told[0] == ("execution.started", None)
+    for shard_id in ("1", "2"):
+        assert told.index(("shard.started", shard_id)) < told.index(("shard.completed", shard_id))
+    first = next(body for body in execution.inbound if body["data"].get("status") == "completed")
+    assert first["data"]["results"].keys() == {"total", "passed", "failed", "skipped", "flaky"}
+    fake.faults = [Fault("POST", "/api/webhooks/.*", times=100, status=400)]
+    assert tms("run", "--shards", "2", "--", *PYTEST).returncode == 0
+    assert [execution.status for execution in fake.executions.values()] == ["completed", "completed"]
+
+
+def test_the_execution_tells_where_it_comes_from(fake: FakeTMS, tms: Tms, project: Project) -> None:
+    project({"test_a.py": ALL_PASS})
+    environ = {"CI": "true", "GITHUB_SHA": "abc123", "GITHUB_REF_NAME": "main", "GITHUB_RUN_NUMBER": "456"}
+    done = tms(
+        *("run", "--shards", "2", "--suite", "api", "--environment", "production", "--timeout", "90"),
+        *("--", *PYTEST),
+        environ=environ,
+    )
+    assert done.returncode == 0
+    (execution,) = fake.executions.values()
+    metadata = execution.body.pop("metadata")
+    assert execution.body == {
+        "testSuite": "api",
+        "environment": "production",
+        "provider": "tms-run",
+        "triggerSource": "api",
+        "configuration": {"shards": 2, "parallel": True, "timeout": 90_000},
+    }
+    assert metadata.items() >= {"commit": "abc123", "branch": "main", "buildNumber": "456"}.items()
+    assert all(shard["provider"] == "tms-run" for shard in execution.shards.values())
+
+
+def test_without_a_server_nothing_is_run_and_the_address_is_named(
+    tms: Tms, project: Project, unused_tcp_port: int
+) -> None:
+    folder = project({"test_a.py": "import pathlib\ndef test_x(): pathlib.Path('ran').touch()\n"})
+    environ = {"TMS_URL": f"http://127.0.0.1:{unused_tcp_port}"}
+    with subprocess.Popen(  # noqa: S603 - our own command
+        [sys.executable, "-m", "tms_sdk", "run", "--", *PYTEST],
+        cwd=folder,
+        env=os.environ | environ | {"TMS_TOKEN": "x"},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        # It waits for a server that may come; a person who does not want to wait ends it.
+        until(lambda: psutil.Process(process.pid).num_threads() >= 1 and waits_for_server(process.pid))
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 2
+    assert not (folder / "ran").exists()
+    assert tms("upload", "--url", environ["TMS_URL"], "missing.xml").returncode == 4
+
+
+def waits_for_server(pid: int) -> bool:
+    """Tell whether the collecting pytest has come and gone, and only the guard is left."""
+    children = [child.cmdline() for child in psutil.Process(pid).children()]
+    return any("guard.py" in " ".join(line) for line in children) and len(children) == 1
+
+
+def test_in_a_terminal_there_are_bars(server: Server, project: Project) -> None:
+    folder = project({"test_a.py": ALL_PASS, "test_b.py": "def test_bad(): assert 0, 'the reason'\n"})
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(  # noqa: S603 - our own command
+        [sys.executable, "-m", "tms_sdk", "run", "--shards", "2", "--", *PYTEST],
+        cwd=folder,
+        env=server.environ | {"TERM": "xterm"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    output = b""
+    while True:
+        try:
+            output += os.read(ours, 65536)
+        except OSError:  # the other end is closed
+            break
+    os.close(ours)
+    assert process.wait(60) == 1
+    text = output.decode()
+    assert "━" in text
+    assert "7/7" in text
+    assert "the reason" in text
