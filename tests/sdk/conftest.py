@@ -71,7 +71,7 @@ def tms(server: Server, tmp_path: Path) -> Tms:
     """Run the command `tms` in `tmp_path` until it ends."""
 
     def run(*arguments: str, environ: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(  # noqa: S603 - our own command
+        return subprocess.run(
             [sys.executable, "-m", "tms_sdk", *arguments],
             cwd=tmp_path,
             env=server.environ | (environ or {}),

@@ -8,7 +8,7 @@ import asyncio
 import re
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -86,6 +86,23 @@ class Execution:
             ],
             "artifacts": {"reportUrl": f"http://reports/{self.execution_id}"},
         }
+
+
+def flaws(body: dict[str, Any], execution: Execution) -> Iterator[tuple[str, str]]:
+    """Yield what breaks the document in a submission: (field, what is wrong)."""
+    if not (body["shardId"].isdigit() and 1 <= int(body["shardId"]) <= execution.planned):
+        yield "shardId", f"{body['shardId']} is outside the plan"
+    if body.get("status") not in {"completed", "failed", "error"}:
+        yield "status", f"{body.get('status')} is no status"
+    for number, test in enumerate(body["tests"]):
+        if test.get("status") not in {"passed", "failed", "skipped"} or not test.get("title"):
+            yield f"tests[{number}]", f"is not as documented: {test}"
+        if not isinstance(test.get("duration", 0), int):
+            yield f"tests[{number}].duration", "has to be whole milliseconds"
+    for name in ("startTime", "endTime"):
+        moment = body["metadata"].get(name)
+        if moment is not None and not MOMENT.fullmatch(moment):
+            yield f"metadata.{name}", f"has to be ISO with ms and Z, not {moment}"
 
 
 class FakeTMS:
@@ -328,19 +345,8 @@ class FakeTMS:
             return self._refuse(404, "NOT_FOUND", "There is no such execution")
         if execution.status == "cancelled":
             return self._refuse(409, "CONFLICT", f"{execution.execution_id} was cancelled; stop its runners")
-        if not (body["shardId"].isdigit() and 1 <= int(body["shardId"]) <= execution.planned):
-            return self._complain("shardId", f"{body['shardId']} is outside the plan")
-        if body.get("status") not in {"completed", "failed", "error"}:
-            return self._complain("status", f"{body.get('status')} is no status")
-        for number, test in enumerate(body["tests"]):
-            if test.get("status") not in {"passed", "failed", "skipped"} or not test.get("title"):
-                return self._complain(f"tests[{number}]", f"is not as documented: {test}")
-            if not isinstance(test.get("duration", 0), int):
-                return self._complain(f"tests[{number}].duration", "has to be whole milliseconds")
-        for name in ("startTime", "endTime"):
-            moment = body["metadata"].get(name)
-            if moment is not None and not MOMENT.fullmatch(moment):
-                return self._complain(f"metadata.{name}", f"has to be ISO with ms and Z, not {moment}")
+        for name, words in flaws(body, execution):
+            return self._complain(name, words)
         execution.shards[body["shardId"]] = body
         if len(execution.shards) == execution.planned:
             errors = any(shard["status"] == "error" for shard in execution.shards.values())

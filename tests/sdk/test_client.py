@@ -59,7 +59,7 @@ def test_tests_and_events_can_be_read(client: TMSClient) -> None:
     tests = [{"title": "a", "status": "passed"}, {"title": "b", "status": "skipped"}]
     client.submit_results(execution_id, "1", {"tests": tests})
     assert [test["title"] for test in client.tests(execution_id, status="skipped")["tests"]] == ["b"]
-    assert [event["event"] for event in client.events(execution_id)["events"]][0] == "execution.created"
+    assert next(event["event"] for event in client.events(execution_id)["events"]) == "execution.created"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """JUnit XML reports, dialect by dialect."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
@@ -219,9 +220,7 @@ def test_depth_is_limited(report: Read) -> None:
         report("<testsuite>" * deep + "</testsuite>" * deep)
 
 
-def test_a_report_larger_than_the_limit_is_refused_unread(
-    report: Read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_report_larger_than_the_limit_is_refused_unread(report: Read, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tms_sdk.junit.MAX_BYTES", 10)
     with pytest.raises(ReportError, match="larger than"):
         report("<testsuite></testsuite>")
@@ -246,7 +245,7 @@ def test_what_cannot_be_decoded_is_refused(report: Read, text: bytes) -> None:
         report(text)
 
 
-def test_a_large_report_is_read_as_a_stream(report: Read, tmp_path: Path) -> None:
+def test_a_large_report_is_read_as_a_stream(tmp_path: Path) -> None:
     case = '<testcase classname="c" name="a" time="0.1"><system-out>' + "x" * 2000 + "</system-out></testcase>"
     path = tmp_path / "large.xml"
     path.write_text(f"<testsuite>{case * 5000}</testsuite>")
@@ -299,10 +298,8 @@ def test_a_broken_report_is_refused_and_nothing_else(
     text = write(tests, nested=True).encode("utf-8")
     cut = data.draw(st.integers(0, len(text) - 1))
     junk = data.draw(st.binary(max_size=5))
-    try:
+    with suppress(ReportError):
         report(text[:cut] + junk)
-    except ReportError as error:
-        assert str(error)
 
 
 @same_folder

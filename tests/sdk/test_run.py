@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -118,7 +118,7 @@ def plain(folder: Path, *arguments: str) -> tuple[int, Counter[tuple[str, str, s
     report = folder / "plain.xml"
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    done = subprocess.run(  # noqa: S603 - pytest itself
+    done = subprocess.run(
         [*PYTEST, *arguments, f"--junitxml={report}", "-p", "no:cacheprovider"],
         cwd=folder,
         env=environ,
@@ -128,7 +128,7 @@ def plain(folder: Path, *arguments: str) -> tuple[int, Counter[tuple[str, str, s
     )
     told: dict[tuple[str, str, int], str] = {}
     times: Counter[tuple[str, str]] = Counter()
-    for case in ElementTree.parse(report).iter("testcase"):  # noqa: S314 - pytest's own report
+    for case in ET.parse(report).iter("testcase"):  # noqa: S314 - pytest's own report
         name = case.get("classname", ""), case.get("name", "")
         kinds = {child.tag for child in case}
         outcome = "failed" if kinds & {"failure", "error"} else "skipped" if "skipped" in kinds else "passed"
@@ -213,7 +213,7 @@ def test_every_test_is_reported_as_plain_pytest_reports_it(
         ("--doctest-modules", "--ignore=sub"),
         ("--pyargs", "pkg.test_inside", "test_a.py"),
     ],
-    ids=lambda arguments: " ".join(arguments),
+    ids=" ".join,
 )
 def test_the_users_arguments_mean_what_they_mean_to_pytest(
     server: Server, tms: Tms, project: Project, arguments: tuple[str, ...]
@@ -342,7 +342,7 @@ def test_shards_without_files_report_too_so_that_the_execution_ends(server: Serv
     ],
     ids=["empty", "deselected", "option", "missing", "conftest", "version"],
 )
-def test_where_nothing_can_be_run_pytest_has_the_word_and_no_execution_is_made(  # noqa: PLR0913 - a table's columns
+def test_where_nothing_can_be_run_pytest_has_the_word_and_no_execution_is_made(
     server: Server,
     tms: Tms,
     project: Project,

@@ -1,23 +1,56 @@
 """`tms watch`, and what its bars show."""
 
 import io
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from tests.sdk.conftest import Tms
+from tests.sdk.conftest import Server, Tms
 from tests.sdk.fake_tms import FakeTMS
 from tms_sdk.bars import Bars
 from tms_sdk.progress import ExecutionProgress
-from tms_sdk.watch import show
+from tms_sdk.records import Counters
 
 ID = "exec_20250804000001"
-FAILED = {"total": 3, "passed": 2, "failed": 1, "skipped": 0, "flaky": 0}
+FAILED: Counters = {"total": 3, "passed": 2, "failed": 1, "skipped": 0, "flaky": 0}
 
 
 def event(name: str, **data: Any) -> dict[str, Any]:
     return {"type": "event", "seq": 1, "event": name, "executionId": ID, "data": data}
+
+
+Watcher = Callable[[], subprocess.Popen[str]]
+
+
+@pytest.fixture
+def watcher(fake: FakeTMS, server: Server) -> Iterator[Watcher]:
+    """Begin to watch an execution of two shards; it has printed the snapshot when it is handed over."""
+    fake.add_execution(ID, configuration={"shards": 2})
+    fake.happen(ID, "execution.started")
+    started = []
+
+    def start() -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tms_sdk", "watch", ID],
+            env=server.environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        started.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == f"{ID} running, 2 shards\n"
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 @pytest.mark.parametrize(
@@ -29,55 +62,39 @@ def event(name: str, **data: Any) -> dict[str, Any]:
         ("execution.cancelled", {"reason": "User requested cancellation"}, 2),
     ],
 )
-def test_the_exit_code_tells_how_the_execution_ended(
-    fake: FakeTMS, tms: Tms, ending: str, data: dict[str, Any], exit_code: int
+def test_each_event_is_a_line_and_the_exit_code_tells_how_it_ended(
+    fake: FakeTMS, watcher: Watcher, ending: str, data: dict[str, Any], exit_code: int
 ) -> None:
-    fake.add_execution(ID, configuration={"shards": 1})
-    fake.happen(ID, "execution.started")
-    # The connection that sees the snapshot is cut; what follows has happened by then.
-    fake.closes.append((1, 1001))
-    execution = fake.executions[ID]
-    original = execution.printed
-
-    def printed_once() -> dict[str, Any]:
-        told = original()
-        if len(execution.events) == 1:
-            for number, (name, body) in enumerate(
-                [("shard.started", {"shardId": "1"}), (ending, data)], len(execution.events) + 1
-            ):
-                execution.events.append(
-                    {"type": "event", "seq": number, "event": name, "executionId": ID, "data": body}
-                )
-            execution.status = ending.partition(".")[2]
-        return told
-
-    execution.printed = printed_once  # type: ignore[method-assign] # the moment to act is when the snapshot is made
-    done = tms("watch", ID)
-    assert done.returncode == exit_code, done.stdout + done.stderr
-    assert "shard 1: running" in done.stdout
-    assert f"{ID} {ending.partition('.')[2]}" in done.stdout
+    process = watcher()
+    fake.happen(ID, "shard.started", {"shardId": "1"})
+    fake.happen(ID, "shard.completed", {"shardId": "1", "status": "failed", "results": FAILED})
+    fake.happen(ID, ending, data)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == exit_code, output
+    assert "shard 1: running\nshard 1: failed, 2 passed, 1 failed\n" in output
+    assert f"{ID} {ending.partition('.')[2]}: " in output
 
 
-def test_an_unknown_execution_is_an_error_that_says_so(fake: FakeTMS, tms: Tms) -> None:
+def test_failed_tests_are_listed_at_the_end(fake: FakeTMS, watcher: Watcher) -> None:
+    process = watcher()
+    failed = {"title": "Login should work", "file": "tests/auth.spec.js", "error": "no", "shard": "1"}
+    fake.happen(ID, "execution.completed", {"results": FAILED, "failedTests": [failed]})
+    output, _ = process.communicate(timeout=60)
+    assert "FAILED tests/auth.spec.js Login should work (shard 1)\n" in output
+
+
+def test_ctrl_c_ends_the_watching_and_not_the_execution(fake: FakeTMS, watcher: Watcher) -> None:
+    process = watcher()
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert (process.returncode, "Traceback" in output) == (2, False)
+    assert fake.executions[ID].status == "running"
+
+
+def test_an_unknown_execution_is_an_error_that_says_so(tms: Tms) -> None:
     done = tms("watch", "exec_0")
     assert (done.returncode, "unknown execution" in done.stderr) == (3, True)
     assert tms("watch", "exec_0", "--token", "wrong").returncode == 3
-
-
-async def test_failed_tests_are_listed_at_the_end(fake: FakeTMS) -> None:
-    fake.add_execution(ID, configuration={"shards": 1})
-    failed = {"title": "Login should work", "file": "tests/auth.spec.js", "error": "no", "shard": "1"}
-    fake.happen(ID, "execution.started")
-    output = io.StringIO()
-    fake.closes.append((0, 1001))
-    fake.executions[ID].events.append({**event("execution.completed", results=FAILED, failedTests=[failed]), "seq": 2})
-    progress = ExecutionProgress(ID)
-    for frame in fake.executions[ID].events:
-        progress.apply(frame)
-    assert progress.failed_tests == [failed]
-    fake.executions[ID].status = "completed"
-    await show(fake.url, fake.token, ID, Console(file=output, width=100))
-    assert f"{ID} completed" in output.getvalue()
 
 
 def test_progress_follows_the_frames() -> None:
