@@ -21,6 +21,7 @@ from orchestrator.identity.model import Principal
 from orchestrator.identity.roles import Permission
 
 JSON = "application/json"
+HTML = "text/html; charset=utf-8"
 _COMPRESSED_FROM = 1024
 
 Body = TypeVar("Body")
@@ -57,7 +58,7 @@ class Call(Generic[Body, Query]):
 
     __slots__ = ("_principal", "body", "now", "query", "raw", "request", "services")
 
-    def __init__(  # noqa: PLR0913 - see the attributes
+    def __init__(
         self,
         services: Services,
         request: web.Request,
@@ -96,7 +97,7 @@ class Call(Generic[Body, Query]):
 
 
 AnyCall = Call[Any, Any]
-CallHandler = Callable[[Any], Awaitable[Any]]
+Handler = Callable[[Any], Awaitable[Any]]
 StreamHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -114,7 +115,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
     method: str
     path: str
-    handler: CallHandler | StreamHandler
+    handler: Handler
     summary: str
     answers: dict[HTTPStatus, Any]
     refusals: tuple[HTTPStatus, ...] = ()

@@ -5,10 +5,10 @@ from gateway.calls import Call
 from gateway.wire import executions as wire
 from gateway.wire import listings, reading
 from orchestrator import ids
+from orchestrator.errors import NotFound
 from orchestrator.executions import links
 from orchestrator.executions.commands import Cancel, Create
 from orchestrator.executions.model import Execution
-from orchestrator.errors import NotFound
 from orchestrator.identity import webhook_tokens
 from orchestrator.timestamps import to_text
 from storage import executions

@@ -44,7 +44,9 @@ async def receive(call: Call[wire.AnyInboundEvent, None]) -> wire.EventAccepted:
     )
 
 
-def command_of(event: wire.AnyInboundEvent, raw: bytes, common: dict[str, Any]) -> AnyCommand:
+def command_of(  # noqa: PLR0911 - one case an event
+    event: wire.AnyInboundEvent, raw: bytes, common: dict[str, Any]
+) -> AnyCommand:
     """The command that an event stands for.
 
     Args:
@@ -62,9 +64,7 @@ def command_of(event: wire.AnyInboundEvent, raw: bytes, common: dict[str, Any]) 
         case wire.ShardCompletedEvent():
             status = ShardStatus(event.data.status or ShardStatus.COMPLETED)
             totals = wire.totals(event.data.results)
-            return ReportShard(
-                **common, at=event.at, shard_id=str(event.data.shard_id), status=status, totals=totals
-            )
+            return ReportShard(**common, at=event.at, shard_id=str(event.data.shard_id), status=status, totals=totals)
         case wire.CompletedEvent():
             return Complete(**common, at=event.at, totals=wire.totals(event.data.results if event.data else None))
         case wire.FailedEvent():

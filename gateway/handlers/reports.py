@@ -6,6 +6,7 @@ from gateway.handlers.executions import found
 from gateway.wire import executions as printing
 from gateway.wire import listings
 from gateway.wire import reports as wire
+from gateway.wire.results import Artifacts
 from orchestrator.errors import NotFound
 from storage import executions
 from storage.executions import TestFilter
@@ -57,7 +58,7 @@ async def artifacts(call: Call[None, None]) -> wire.ShardArtifacts:
     return wire.ShardArtifacts(*await _artifacts(call))
 
 
-async def _artifacts(call: Call[None, None]) -> tuple[str, dict[str, wire.Artifacts]]:
+async def _artifacts(call: Call[None, None]) -> tuple[str, dict[str, Artifacts]]:
     execution_id = paths.execution_id_of(call.request)
     async with call.services.reader.tenant(call.principal.tenant_id) as connection:
         await found(connection, execution_id)

@@ -8,7 +8,6 @@ from orchestrator.identity import tokens
 from orchestrator.identity.roles import Role
 from orchestrator.identity.tokens import Secret
 from storage import identity
-from storage.identity import ApiToken
 from storage.postgres import Connection
 
 DEFAULT_ROLE = Role.QA_LEAD

@@ -6,9 +6,8 @@ where a whole number is wanted is `5`.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
 
 import msgspec
 from msgspec import inspect
@@ -36,7 +35,7 @@ class Faults:
         if len(self.found) < MOST_FAULTS:
             self.found.append(FieldError(path or _ROOT, message))
 
-    def walk(self, value: Any, kind: inspect.Type, path: str = "") -> Any:  # noqa: ANN401 - JSON is any
+    def walk(self, value: object, kind: inspect.Type, path: str = "") -> object:  # noqa: PLR0911 - one case a type
         """Collect the faults of a value; returns it with harmless deviations put right."""
         match kind:
             case inspect.Metadata():
@@ -54,7 +53,7 @@ class Faults:
             case _:
                 return self._scalar(value, kind, path)
 
-    def _struct(self, value: Any, kind: inspect.StructType, path: str) -> Any:  # noqa: ANN401 - JSON is any
+    def _struct(self, value: object, kind: inspect.StructType, path: str) -> object:
         if not isinstance(value, dict):
             self.add(path, "Must be an object")
             return value
@@ -67,13 +66,13 @@ class Faults:
                 self.add(place, REQUIRED)
         return right
 
-    def _dict(self, value: Any, kind: inspect.DictType, path: str) -> Any:  # noqa: ANN401 - JSON is any
+    def _dict(self, value: object, kind: inspect.DictType, path: str) -> object:
         if not isinstance(value, dict):
             self.add(path, "Must be an object")
             return value
         return {key: self.walk(item, kind.value_type, f"{path}.{key}") for key, item in value.items()}
 
-    def _list(self, value: Any, kind: inspect.ListType | inspect.VarTupleType, path: str) -> Any:  # noqa: ANN401 - JSON is any
+    def _list(self, value: object, kind: inspect.ListType | inspect.VarTupleType, path: str) -> object:
         if not isinstance(value, list):
             self.add(path, "Must be a list")
             return value
@@ -83,7 +82,7 @@ class Faults:
             self.add(path, f"Must have at least {kind.min_length} entries")
         return [self.walk(item, kind.item_type, f"{path}[{index}]") for index, item in enumerate(value)]
 
-    def _union(self, value: Any, kind: inspect.UnionType, path: str) -> Any:  # noqa: ANN401 - JSON is any
+    def _union(self, value: object, kind: inspect.UnionType, path: str) -> object:
         choices = [_bare(choice) for choice in kind.types if not isinstance(choice, inspect.NoneType)]
         if value is None and len(choices) < len(kind.types):
             return None
@@ -96,7 +95,7 @@ class Faults:
         self.add(path, f"Must be {' or '.join(_noun(choice) for choice in choices)}")
         return value
 
-    def _tagged(self, value: Any, structs: Sequence[inspect.StructType], path: str) -> Any:  # noqa: ANN401 - JSON is any
+    def _tagged(self, value: object, structs: Sequence[inspect.StructType], path: str) -> object:
         if not isinstance(value, dict):
             self.add(path, "Must be an object")
             return value
@@ -108,7 +107,7 @@ class Faults:
         self.add(place, _one_of(struct.tag for struct in structs) if name in value else REQUIRED)
         return value
 
-    def _scalar(self, value: Any, kind: inspect.Type, path: str) -> Any:  # noqa: ANN401 - JSON is any
+    def _scalar(self, value: object, kind: inspect.Type, path: str) -> object:
         if isinstance(kind, inspect.IntType) and isinstance(value, float) and value.is_integer():
             value = int(value)
         message = _scalar_fault(value, kind)
@@ -121,7 +120,7 @@ def _bare(kind: inspect.Type) -> inspect.Type:
     return _bare(kind.type) if isinstance(kind, inspect.Metadata) else kind
 
 
-def _scalar_fault(value: Any, kind: inspect.Type) -> str | None:  # noqa: ANN401, PLR0911 - JSON is any; one case a type
+def _scalar_fault(value: object, kind: inspect.Type) -> str | None:  # noqa: PLR0911 - one case a type
     match kind:
         case inspect.EnumType():
             words = [member.value for member in kind.cls]
@@ -142,7 +141,7 @@ def _scalar_fault(value: Any, kind: inspect.Type) -> str | None:  # noqa: ANN401
             raise TypeError(f"requests cannot hold a {kind!r}")
 
 
-def _text_fault(value: Any, kind: inspect.StrType) -> str | None:  # noqa: ANN401 - JSON is any
+def _text_fault(value: object, kind: inspect.StrType) -> str | None:
     if not isinstance(value, str):
         return "Must be a string"
     if kind.min_length is not None and len(value) < kind.min_length:
@@ -152,7 +151,7 @@ def _text_fault(value: Any, kind: inspect.StrType) -> str | None:  # noqa: ANN40
     return None
 
 
-def _number_fault(value: Any, kind: inspect.IntType | inspect.FloatType) -> str | None:  # noqa: ANN401 - JSON is any
+def _number_fault(value: object, kind: inspect.IntType | inspect.FloatType) -> str | None:
     wanted = int if isinstance(kind, inspect.IntType) else (int, float)
     if isinstance(value, bool) or not isinstance(value, wanted):
         return f"Must be {_noun(kind)}"
@@ -160,11 +159,13 @@ def _number_fault(value: Any, kind: inspect.IntType | inspect.FloatType) -> str 
     if (low is None or value >= low) and (high is None or value <= high):
         return None
     if low is not None and high is not None:
-        return f"Must be between {low:g} and {high:g}" if isinstance(high, float) else f"Must be between {low} and {high}"
+        return (
+            f"Must be between {low:g} and {high:g}" if isinstance(high, float) else f"Must be between {low} and {high}"
+        )
     return f"Must be at least {low}" if low is not None else f"Must be at most {high}"
 
 
-def _is_timestamp(value: Any) -> bool:  # noqa: ANN401 - JSON is any
+def _is_timestamp(value: object) -> bool:
     if not isinstance(value, str):
         return False
     try:
@@ -174,7 +175,7 @@ def _is_timestamp(value: Any) -> bool:  # noqa: ANN401 - JSON is any
     return moment.tzinfo is not None and is_in_range(moment)
 
 
-def _fits(value: Any, kind: inspect.Type) -> bool:  # noqa: ANN401 - JSON is any
+def _fits(value: object, kind: inspect.Type) -> bool:
     """Whether a value is of the JSON type that this choice of a union stands for."""
     match kind:
         case inspect.StrType() | inspect.EnumType() | inspect.LiteralType() | inspect.DateTimeType():
@@ -205,7 +206,7 @@ def _noun(kind: inspect.Type) -> str:
             return "a string"
 
 
-def _one_of(words: Any) -> str:  # noqa: ANN401 - words of an enum, a literal or tags
+def _one_of(words: Iterable[object]) -> str:
     return f"Must be one of: {', '.join(str(word) for word in words)}"
 
 
@@ -218,14 +219,16 @@ def of_decoder(error: msgspec.ValidationError) -> FieldError:
     return FieldError(tail["path"] or _ROOT, message[: tail.start()])
 
 
-def of_nul(value: Any, path: str = "") -> list[FieldError]:  # noqa: ANN401 - JSON is any
+def of_nul(value: object, path: str = "") -> list[FieldError]:
     """Every text with a NUL character, which the store cannot hold."""
     message = "Must not contain the NUL character"
     match value:
         case str():
             return [FieldError(path or _ROOT, message)] if "\0" in value else []
         case list():
-            return [fault for index, item in enumerate(value) for fault in of_nul(item, f"{path}[{index}]")][:MOST_FAULTS]
+            return [fault for index, item in enumerate(value) for fault in of_nul(item, f"{path}[{index}]")][
+                :MOST_FAULTS
+            ]
         case dict():
             found: list[FieldError] = []
             for key, item in value.items():

@@ -35,7 +35,7 @@ class TestQuery(msgspec.Struct, frozen=True, kw_only=True, rename={"search": "q"
 
 
 class Test(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """One test as it was reported. `attempt`: the how manieth submission of its shard; null for one that came late."""
+    """One test as it was reported. `attempt` counts its shard's submissions; null for one that came too late."""
 
     title: str
     file: str | None

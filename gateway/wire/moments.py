@@ -12,9 +12,7 @@ _LAST_YEAR = 2199
 Timestamp = Annotated[
     datetime, Meta(tz=True, description="ISO 8601 with `Z` or an offset, any fraction of a second; 1970 to 2199")
 ]
-PrintedMoment = Annotated[
-    str, Meta(description="ISO 8601, UTC, milliseconds", examples=["2025-08-04T12:34:56.789Z"])
-]
+PrintedMoment = Annotated[str, Meta(description="ISO 8601, UTC, milliseconds", examples=["2025-08-04T12:34:56.789Z"])]
 
 
 def is_in_range(moment: datetime) -> bool:

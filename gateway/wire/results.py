@@ -1,5 +1,6 @@
 """A shard's results on the wire, and what of them the rules know (X-052 to X-062)."""
 
+from enum import StrEnum
 from typing import Annotated, Literal
 
 import msgspec
@@ -13,8 +14,15 @@ Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 DurationMs = Annotated[float, Meta(ge=0, le=1e15, description="milliseconds")]
 ExecutionId = Annotated[str, Meta(min_length=1, max_length=64)]
 ShardId = Annotated[str, Meta(min_length=1, max_length=16)] | Count
-ReportedStatus = Literal["completed", "failed", "error"]
 Names = Annotated[list[str], Meta(description="names of files")]
+
+
+class ReportedStatus(StrEnum):
+    """How a runner says that its shard ended (X-053)."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    ERROR = "error"
 
 
 class Counters(msgspec.Struct, frozen=True):

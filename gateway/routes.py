@@ -1,0 +1,95 @@
+"""The whole API on one screen. The router and the OpenAPI document are both made from this table."""
+
+from http import HTTPStatus
+from typing import Any
+
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from gateway.calls import HTML, JSON, Access, Family, Route
+from gateway.handlers import (
+    documentation,
+    execution_details,
+    executions,
+    health,
+    inbound_events,
+    reports,
+    results,
+    tokens,
+)
+from gateway.live import endpoint as live
+from gateway.wire import executions as wire_executions
+from gateway.wire import health as wire_health
+from gateway.wire import inbound_events as wire_events
+from gateway.wire import listings as wire_listings
+from gateway.wire import live as wire_live
+from gateway.wire import reports as wire_reports
+from gateway.wire import results as wire_results
+from gateway.wire import tokens as wire_tokens
+from orchestrator.identity.roles import Permission
+
+OK, CREATED = HTTPStatus.OK, HTTPStatus.CREATED
+MISSING, CONFLICT, WRONG = HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY
+READ, WRITE, MANAGE = Permission.READ_EXECUTIONS, Permission.WRITE_EXECUTIONS, Permission.MANAGE_TOKENS
+
+# fmt: off
+ROUTES = (
+    Route(method="POST", path="/api/executions", handler=executions.create, permission=WRITE,
+          summary="Create an execution",
+          body=wire_executions.CreateExecution, answers={CREATED: wire_executions.ExecutionCreated}),
+    Route(method="GET", path="/api/executions", handler=executions.page, permission=READ,
+          summary="List executions, newest first",
+          query=wire_executions.ExecutionQuery, answers={OK: wire_executions.ExecutionPage}),
+    Route(method="GET", path="/api/executions/{executionId}", handler=executions.show, permission=READ,
+          summary="Look at an execution", answers={OK: wire_executions.ExecutionState}),
+    Route(method="DELETE", path="/api/executions/{executionId}", handler=executions.cancel, permission=WRITE,
+          summary="Cancel an execution", body=wire_executions.CancelExecution, body_may_lack=True,
+          answers={OK: wire_executions.ExecutionCancelled}, refusals=(CONFLICT,)),
+    Route(method="GET", path="/api/executions/{executionId}/tests", handler=execution_details.tests, permission=READ,
+          summary="List an execution's tests",
+          query=wire_listings.TestQuery, answers={OK: wire_listings.TestPage}),
+    Route(method="GET", path="/api/executions/{executionId}/events", handler=execution_details.events, permission=READ,
+          summary="Read an execution's history",
+          query=wire_listings.EventQuery, answers={OK: wire_listings.EventPage}),
+    Route(method="GET", path="/api/executions/{executionId}/live", handler=live.execution_live, permission=READ,
+          summary="Watch an execution: a websocket, or server-sent events", stream=True,
+          query=wire_live.ExecutionLiveQuery, answers={OK: str}),
+    Route(method="GET", path="/api/live", handler=live.all_live, permission=READ,
+          summary="Watch all executions: a websocket, or server-sent events", stream=True,
+          query=wire_live.AllLiveQuery, answers={OK: str}),
+    Route(method="POST", path="/api/results", handler=results.submit, permission=WRITE,
+          summary="Submit the results of a shard",
+          body=wire_results.ResultSubmission, answers={CREATED: wire_results.SubmissionAccepted},
+          refusals=(MISSING, CONFLICT)),
+    Route(method="POST", path="/api/webhooks/executions/{executionId}", handler=inbound_events.receive,
+          summary="Tell of an execution, as its runner", access=Access.WEBHOOK_TOKEN,
+          body=wire_events.AnyInboundEvent, answers={OK: wire_events.EventAccepted}, refusals=(CONFLICT,)),
+    Route(method="POST", path="/api/tokens", handler=tokens.create, permission=MANAGE, family=Family.SERVICE,
+          summary="Make an API token",
+          body=wire_tokens.CreateToken, answers={CREATED: wire_tokens.SecretToken}, refusals=(CONFLICT,)),
+    Route(method="GET", path="/api/tokens", handler=tokens.page, permission=MANAGE, family=Family.SERVICE,
+          summary="List API tokens", answers={OK: wire_tokens.TokenList}),
+    Route(method="DELETE", path="/api/tokens/{tokenId}", handler=tokens.revoke, permission=MANAGE,
+          family=Family.SERVICE, summary="Revoke an API token", answers={OK: wire_tokens.Token}),
+    Route(method="POST", path="/api/tokens/{tokenId}/rotate", handler=tokens.rotate, permission=MANAGE,
+          family=Family.SERVICE, summary="Give an API token another secret",
+          answers={OK: wire_tokens.SecretToken}, refusals=(CONFLICT,)),
+    Route(method="GET", path="/reports/{executionId}", handler=reports.report, permission=READ,
+          summary="Report of an execution", answers={OK: wire_reports.Report}),
+    Route(method="GET", path="/reports/{executionId}/shard-{shardId}", handler=reports.shard_report, permission=READ,
+          summary="Report of a shard", answers={OK: wire_reports.ShardReport}),
+    Route(method="GET", path="/logs/{executionId}", handler=reports.logs, permission=READ,
+          summary="Names of an execution's logs", answers={OK: wire_reports.ShardLogs}),
+    Route(method="GET", path="/artifacts/{executionId}", handler=reports.artifacts, permission=READ,
+          summary="Names of an execution's artifacts", answers={OK: wire_reports.ShardArtifacts}),
+    Route(method="GET", path="/api/openapi.json", handler=documentation.document, access=Access.OPEN,
+          family=Family.SERVICE, summary="This document", media=JSON, answers={OK: dict[str, Any]}),
+    Route(method="GET", path="/api/docs", handler=documentation.page, access=Access.OPEN,
+          family=Family.SERVICE, summary="This document as a page", media=HTML, answers={OK: str}),
+    Route(method="GET", path="/healthz", handler=health.alive, access=Access.OPEN,
+          family=Family.SERVICE, summary="Whether the process lives", answers={OK: wire_health.Alive}),
+    Route(method="GET", path="/readyz", handler=health.ready, access=Access.OPEN,
+          family=Family.SERVICE, summary="Whether it can work", answers={OK: wire_health.Ready}),
+    Route(method="GET", path="/metrics", handler=health.metrics, access=Access.OPEN, family=Family.SERVICE,
+          summary="Numbers for Prometheus", media=CONTENT_TYPE_LATEST, answers={OK: str}),
+)
+# fmt: on

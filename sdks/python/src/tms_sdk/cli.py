@@ -1,0 +1,242 @@
+"""The command `tms`."""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from rich.console import Console
+from rich.text import Text
+
+from tms_sdk import __version__
+from tms_sdk.client import TMSClient
+from tms_sdk.errors import ReportError, TMSError, UsageError
+from tms_sdk.run import RunOptions, run
+from tms_sdk.upload import Target, upload
+from tms_sdk.verdict import ExitCode
+from tms_sdk.watch import watch
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+
+SUITES = ("smoke", "regression", "api", "ui", "all")
+ENVIRONMENTS = ("dev", "staging", "production")
+
+_HELP = """\
+Run tests in shards, report them to a TMS server, and watch them live.
+
+  tms run --shards 4 -- pytest tests     run a pytest suite in four parallel shards
+  tms watch exec_20250804123456          live bars of an execution that runs anywhere
+  tms upload build/reports/*.xml         send the JUnit XML reports of any tool
+
+The server and the token come from the environment, or from --url and --token:
+
+  export TMS_URL=https://tms.example.com
+  export TMS_TOKEN=...                   `orchestrator token create` on the server makes one
+
+`tms COMMAND --help` tells more, with examples.
+"""
+
+_RUN = """\
+Run a pytest suite in parallel shards, each result reported to the server.
+
+pytest says what it would run; its files are dealt to the shards so that all have about as many tests, and each shard
+is a pytest process of its own. Your command is used as it is: arguments, ini files and conftests stay as they are.
+tms-sdk has to be installed beside pytest. The failed tests' errors are printed as they come.
+"""
+
+_RUN_EXAMPLES = """\
+examples:
+  tms run --shards 4 -- pytest tests
+  tms run --shards 8 --suite regression --environment staging -- python -m pytest -m "not slow"
+  tms run --shards 2 -- uv run pytest --junitxml=report.xml     (writes report-shard-1.xml, report-shard-2.xml)
+
+exit codes, as pytest's own; of several shards the worst:
+  0  all tests passed
+  1  tests failed
+  2  interrupted, or the execution was cancelled on the server
+  3  internal error: a pytest process died, or results could not be delivered
+  4  wrong usage
+  5  no tests were collected
+
+Ctrl-C ends the shards and cancels the execution.
+"""
+
+_WATCH = """\
+Show an execution live, with a bar per shard, until it ends.
+
+After a disconnect it goes on where it stopped. Where there is no terminal, it prints a line per event.
+"""
+
+_WATCH_EXAMPLES = """\
+examples:
+  tms watch exec_20250804123456
+  tms watch exec_20250804123456 && ./deploy.sh
+
+exit codes:
+  0  completed, no test failed
+  1  tests failed, or the execution failed
+  2  cancelled, or Ctrl-C (which ends the watching only)
+  3  the server refuses or does not answer
+  4  wrong usage
+"""
+
+_UPLOAD = """\
+Send JUnit XML reports, as nearly every test tool writes them.
+
+Without --execution, a new execution is made, with one shard per file. With it, all files go together into one of its
+shards and replace what that shard had before.
+"""
+
+_UPLOAD_EXAMPLES = """\
+examples:
+  tms upload report.xml
+  tms upload --suite ui --environment staging target/surefire-reports/TEST-*.xml
+  tms upload --execution exec_20250804123456 --shard 3 report.xml
+
+exit codes:
+  0  the server has the reports, whatever the outcome of their tests
+  2  interrupted
+  3  the server refuses or does not answer
+  4  wrong usage, or a report that cannot be read
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Ends with pytest's code for wrong usage; argparse's own, 2, would say that the run was interrupted."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(ExitCode.USAGE_ERROR, f"{self.prog}: {message}\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carry out a command line (that of the process by default) and return its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    # What stands behind the first `--` is the test command, in which nothing is ours to read.
+    cut = given.index("--") if "--" in given else len(given)
+    parser = _parser()
+    options = parser.parse_args(given[:cut])
+    options.command = given[cut + 1 :]
+    # A CI system that cancels a job sends SIGTERM, a terminal that is closed SIGHUP; both mean what Ctrl-C means.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.default_int_handler)
+    action: Callable[[argparse.Namespace], int] = options.action
+    try:
+        return action(options)
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+    except (ReportError, UsageError) as error:
+        _complain(error)
+        return ExitCode.USAGE_ERROR
+    except TMSError as error:
+        _complain(error)
+        return ExitCode.INTERNAL_ERROR
+
+
+def _complain(error: TMSError) -> None:
+    Console(stderr=True).print(Text.assemble(("error: ", "bold red"), str(error)), soft_wrap=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="tms", description=_HELP, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--version", action="version", version=f"tms {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    command = _command(commands, "run", "run a pytest suite in parallel shards", _RUN, _RUN_EXAMPLES)
+    command.usage = "tms run [--shards N] [--suite NAME] [--environment NAME] [--timeout SECONDS] -- pytest ..."
+    command.add_argument(
+        "--shards",
+        type=_positive,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="pytest processes side by side (default: one per CPU, %(default)s here)",
+    )
+    _add_labels(command)
+    command.add_argument(
+        "--timeout",
+        type=_positive,
+        metavar="SECONDS",
+        help="after which the server calls the execution failed (default: the server's)",
+    )
+    command.set_defaults(action=_run)
+
+    command = _command(commands, "watch", "show an execution live", _WATCH, _WATCH_EXAMPLES)
+    command.add_argument("execution", metavar="EXECUTION", help="the execution's id")
+    command.set_defaults(action=_watch)
+
+    command = _command(commands, "upload", "send JUnit XML reports", _UPLOAD, _UPLOAD_EXAMPLES)
+    command.add_argument("files", type=Path, nargs="+", metavar="FILE", help="a JUnit XML report")
+    command.add_argument("--execution", metavar="ID", help="an execution that exists")
+    command.add_argument("--shard", type=_positive, metavar="N", help="its shard to fill (default: 1)")
+    _add_labels(command)
+    command.set_defaults(action=_upload)
+    return parser
+
+
+def _command(
+    commands: "argparse._SubParsersAction[_Parser]", name: str, summary: str, description: str, examples: str
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(
+        name,
+        help=summary,
+        description=description,
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument(
+        "--url",
+        default=os.environ.get("TMS_URL") or DEFAULT_URL,
+        help=f"the server's address (default: TMS_URL, else {DEFAULT_URL})",
+    )
+    command.add_argument(
+        "--token", default=os.environ.get("TMS_TOKEN", ""), help="the API token (default: TMS_TOKEN, which no ps shows)"
+    )
+    return command
+
+
+def _add_labels(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--suite", choices=SUITES, default="all", help="what is run (default: %(default)s)")
+    command.add_argument(
+        "--environment", choices=ENVIRONMENTS, default="dev", help="what it is run against (default: %(default)s)"
+    )
+
+
+def _positive(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"a whole number above 0 is needed, not {text!r}")
+    return int(text)
+
+
+def _run(options: argparse.Namespace) -> int:
+    if not options.command:
+        Console(stderr=True).print(
+            "tms run: name the tests' command behind --, as in: tms run --shards 4 -- pytest tests"
+        )
+        return ExitCode.USAGE_ERROR
+    asked = RunOptions(
+        url=options.url,
+        token=options.token,
+        command=options.command,
+        shards=options.shards,
+        suite=options.suite,
+        environment=options.environment,
+        timeout=options.timeout,
+    )
+    return run(asked, Console())
+
+
+def _watch(options: argparse.Namespace) -> int:
+    return watch(options.url, options.token, options.execution, Console())
+
+
+def _upload(options: argparse.Namespace) -> int:
+    if options.shard is not None and options.execution is None:
+        Console(stderr=True).print("tms upload: --shard is a shard of an --execution; name that too")
+        return ExitCode.USAGE_ERROR
+    target = None if options.execution is None else Target(options.execution, str(options.shard or 1))
+    with TMSClient(options.token, options.url) as client:
+        upload(client, options.files, target, options.suite, options.environment, Console())
+    return ExitCode.OK

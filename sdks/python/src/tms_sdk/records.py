@@ -1,0 +1,89 @@
+"""One test's result as the API takes it, and the counters over many.
+
+This module is loaded into test processes by the pytest plugin: it imports next to nothing.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Literal, NotRequired, TypedDict
+
+TestStatus = Literal["passed", "failed", "skipped"]
+
+# An error keeps this many characters: a failing test's diff can be megabytes, a submission may not be.
+ERROR_HEAD = 4_000
+ERROR_TAIL = 12_000
+
+
+class Record(TypedDict):
+    """A test as `POST /api/results` takes it in `tests[]`; `duration` is in milliseconds."""
+
+    title: str
+    file: str
+    status: TestStatus
+    duration: NotRequired[int]
+    error: NotRequired[str]
+    retries: int
+    tags: list[str]
+
+
+class Counters(TypedDict):
+    """The totals of a shard or an execution."""
+
+    total: int
+    passed: int
+    failed: int
+    skipped: int
+    flaky: int
+
+
+def record(
+    *,
+    title: str,
+    file: str,
+    status: TestStatus,
+    seconds: float | None = None,
+    error: str | None = None,
+    retries: int = 0,
+    tags: Sequence[str] = (),
+) -> Record:
+    """Make a record that any server can store: no NUL, no lone surrogate, no endless error text."""
+    made: Record = {
+        "title": clean(title),
+        "file": clean(file),
+        "status": status,
+        "retries": retries,
+        "tags": [clean(tag) for tag in tags],
+    }
+    if seconds is not None:
+        made["duration"] = max(0, round(seconds * 1000))
+    if error is not None:
+        made["error"] = shorten(clean(error))
+    return made
+
+
+def count(tests: Iterable[Record]) -> Counters:
+    """Add up records. A test is flaky where it passed after a retry; it counts as passed as well."""
+    counters: Counters = {"total": 0, "passed": 0, "failed": 0, "skipped": 0, "flaky": 0}
+    for test in tests:
+        counters["total"] += 1
+        counters[test["status"]] += 1
+        counters["flaky"] += test["status"] == "passed" and test["retries"] > 0
+    return counters
+
+
+def clean(text: str) -> str:
+    r"""Write out what Postgres and strict JSON readers refuse: NUL as `\x00`, a lone surrogate as `\udc80`."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
+
+
+def shorten(error: str) -> str:
+    """Cut the middle out of a long error text: what was called is at its head, what went wrong at its tail."""
+    left_out = len(error) - ERROR_HEAD - ERROR_TAIL
+    if left_out <= 0:
+        return error
+    return f"{error[:ERROR_HEAD]}\n… {left_out} characters left out …\n{error[-ERROR_TAIL:]}"
+
+
+def timestamp(moment: datetime) -> str:
+    """Print an aware moment as the API does: UTC, milliseconds, `Z`."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"

@@ -1,0 +1,132 @@
+"""`orchestrator demo`: a real suite in four shards on a server of its own, watched live, and what came of it."""
+
+import asyncio
+import os
+import re
+import sys
+from asyncio.subprocess import PIPE, STDOUT, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from tms_sdk.watch import show
+
+from orchestrator.config import Settings
+from orchestrator.errors import InternalError, Misconfigured
+from orchestrator.identity.roles import Role
+from server import parts
+from server.offline import create_token
+from server.serve import listening_socket, open_port
+
+SHARDS = 4
+PROJECT = Path(__file__).parent.parent
+SUITE = Path("tests") / "orchestrator"
+RUN = [
+    *("tms", "run", "--shards", str(SHARDS), "--suite", "smoke", "--environment", "dev", "--"),
+    *("pytest", str(SUITE)),
+]
+
+out = Console()
+
+
+async def demo(settings: Settings) -> int:
+    """Start everything, run the project's own unit tests, show the result.
+
+    Returns:
+        The exit code of the tests.
+
+    Raises:
+        Misconfigured: the tests or pytest are not here, or the server cannot start.
+    """
+    if not (PROJECT / SUITE).is_dir() or find_spec("pytest") is None:
+        raise Misconfigured("The demo runs the project's own tests: start it with `make demo` in a checkout")
+    async with _server(settings) as url:
+        token = await create_token(settings, "default", "demo", Role.QA_LEAD)
+        out.print(f"Serving at {url}\nRunning: {' '.join(RUN)}\n", highlight=False)
+        code = await _run_tests(url, token)
+    out.print("\nEverything is stored. Start the server with [bold]make serve[/bold] to look at it again.")
+    return code
+
+
+@asynccontextmanager
+async def _server(settings: Settings) -> AsyncIterator[str]:
+    """A server on the port of the settings, so that the URLs shown are those of `make serve`; its URL."""
+    with listening_socket(settings) as port:
+        starting = out.status("Starting Postgres, Valkey, Ray and the gateway ...")
+        starting.start()
+        try:
+            async with parts.services(settings) as services, open_port(services, port) as url:
+                starting.stop()
+                yield url
+                out.print("Stopping the server ...", style="dim")
+        finally:
+            starting.stop()
+
+
+async def _run_tests(url: str, token: str) -> int:
+    """Run the suite as a CI job would, and show what the server tells of it live."""
+    environment = os.environ | {"TMS_URL": url, "TMS_TOKEN": token, "PYTHONUNBUFFERED": "1"}
+    command = [str(Path(sys.executable).parent / RUN[0]), *RUN[1:]]
+    runner = await asyncio.create_subprocess_exec(
+        *command, cwd=PROJECT, env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=PIPE, stderr=STDOUT
+    )
+    try:
+        said: list[str] = []
+        execution_id = await _execution_id(runner, said)
+        rest = asyncio.create_task(_read(runner, said))
+        await show(url, token, execution_id, out)
+        await rest
+        code = await runner.wait()
+    finally:
+        if runner.returncode is None:
+            runner.terminate()
+            await runner.wait()
+    if code != 0:
+        out.print(Text("".join(said)))
+    await _show_result(url, token, execution_id)
+    return code
+
+
+async def _execution_id(runner: Process, said: list[str]) -> str:
+    """The execution, which the runner names as soon as it has made it."""
+    assert runner.stdout is not None  # noqa: S101 - it was asked for
+    async for line in runner.stdout:
+        said.append(line.decode())
+        if found := re.search(r"exec_\d+", said[-1]):
+            return found.group()
+    raise InternalError(f"The runner made no execution:\n{''.join(said)}")
+
+
+async def _read(runner: Process, said: list[str]) -> None:
+    assert runner.stdout is not None  # noqa: S101 - it was asked for
+    async for line in runner.stdout:
+        said.append(line.decode())
+
+
+async def _show_result(url: str, token: str, execution_id: str) -> None:
+    """Totals, the slowest tests, and where to look."""
+    headers = {"Authorization": f"Bearer {token}"}
+    async with aiohttp.ClientSession(headers=headers) as session, session.get(f"{url}/reports/{execution_id}") as answer:
+        answer.raise_for_status()
+        report: dict[str, Any] = msgspec.json.decode(await answer.read())
+    slowest = Table("slowest tests", "shard", "ms", box=None, header_style="bold")
+    for test in report["slowestTests"][:5]:
+        slowest.add_row(f"{test['file']} {test['title']}", test["shardId"], f"{test['duration']:.0f}")
+    out.print(slowest)
+    pages = {
+        "result": f"{url}/api/executions/{execution_id}",
+        "tests": f"{url}/api/executions/{execution_id}/tests",
+        "report": f"{url}/reports/{execution_id}",
+        "API": f"{url}/api/docs",
+    }
+    out.print("\nWhere to look (the first three with the token):", style="bold")
+    for name, page in pages.items():
+        out.print(f"  {name:8}{page}", highlight=False, soft_wrap=True)
+    out.print(f'\n  curl -H "Authorization: Bearer {token}" {pages["result"]}', highlight=False, soft_wrap=True)
