@@ -6,7 +6,7 @@
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,8 @@ from tests.running import RunningServer
 CONTRACT_ROWS = frozenset((Path(__file__).parent / "contract_rows.txt").read_text().split())
 TEMP = pytest.StashKey[str]()
 """The temp folder made for this run; kept after a failure."""
+FINDINGS = pytest.StashKey[list[str]]()
+"""What tests counted and want to be read whether they pass or not."""
 OUTCOMES = pytest.StashKey[dict[str, bool]]()
 """Contract row -> whether every test that carries it, of those run so far, has passed."""
 
@@ -28,6 +30,7 @@ OUTCOMES = pytest.StashKey[dict[str, bool]]()
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[OUTCOMES] = {}
+    config.stash[FINDINGS] = []
     # pytest closes its common temp folder to all but its own user whenever it starts. A second pytest, as those that
     # tests start, would so take the folder away from under a Postgres that does not run as root.
     if config.option.basetemp is None:
@@ -60,6 +63,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for finding in config.stash[FINDINGS]:
+        terminalreporter.write_line(finding)
     rows = Counter(map(_family, CONTRACT_ROWS))
     covered = Counter(_family(row) for row, passed in config.stash[OUTCOMES].items() if passed)
     counts = ", ".join(f"{family} {covered[family]}/{rows[family]}" for family in ("X", "V", "T"))
@@ -72,6 +77,16 @@ def _rows(item: pytest.Item) -> list[str]:
 
 def _family(row: str) -> str:
     return row.partition("-")[0]
+
+
+@pytest.fixture
+def report(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Puts a line, under the test's name, at the end of the run's output."""
+
+    def write(finding: str) -> None:
+        request.config.stash[FINDINGS].append(f"{request.node.name}: {finding}")
+
+    return write
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,85 @@
+"""Processes of a benchmark's own: whatever loads, reads or serves beside the server gets one, so that none slows another."""
+
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+LEAVE_SECONDS = 10.0
+
+# A fork would carry over this process' threads and sockets.
+_context = get_context("spawn")
+
+
+class CompanionFailed(Exception):
+    """A process ended, or was silent, before it had told what it was to tell."""
+
+
+class Companion:
+    """A process that works beside this one, and is ended with the `with` block.
+
+    Its work is a function whose first argument is its end of a pipe; the function returns when it is told to.
+    """
+
+    def __init__(self, work: "Callable[Concatenate[Connection, P], None]", *args: P.args, **kwargs: P.kwargs) -> None:
+        self._pipe, theirs = _context.Pipe()
+        self._name = work.__qualname__
+        self._process = _context.Process(target=work, args=(theirs, *args), kwargs=kwargs, daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def hear(self, seconds: float) -> Any:  # noqa: ANN401 - whatever that process sends
+        """The next thing it tells.
+
+        Raises:
+            CompanionFailed: it ended before, or was silent for so long.
+        """
+        if not self._pipe.poll(seconds):
+            raise CompanionFailed(f"{self._name} was silent for {seconds:g} s")
+        try:
+            return self._pipe.recv()
+        except EOFError:
+            self._process.join(LEAVE_SECONDS)
+            raise CompanionFailed(f"{self._name} ended with {self._process.exitcode}") from None
+
+    def tell(self, what: object) -> None:
+        """Send it something."""
+        self._pipe.send(what)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: "type[BaseException] | None", error: BaseException | None, traceback: "TracebackType | None"
+    ) -> None:
+        self._pipe.close()
+        self._process.join(LEAVE_SECONDS if error is None else 0)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+
+
+def alone(seconds: float, work: "Callable[P, R]", *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call a function in a process of its own.
+
+    Args:
+        seconds: how long it may take.
+        work: a function of a module's top level; its arguments and its result can be pickled.
+        args, kwargs: its arguments.
+
+    Raises:
+        CompanionFailed: it raised (its traceback is on standard error), or took too long.
+    """
+    with Companion(_answer, work, args, kwargs) as companion:
+        answer: R = companion.hear(seconds)
+        return answer
+
+
+def _answer(pipe: Connection, work: "Callable[..., object]", args: tuple[object, ...], kwargs: dict[str, object]) -> None:
+    pipe.send(work(*args, **kwargs))

@@ -1,0 +1,92 @@
+"""Figures of a benchmark: what was measured, what it is held against, and whether that is good enough."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+RESULTS = Path(__file__).parent / "results"
+
+
+class Figure(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the table and of the JSON.
+
+    Attributes:
+        value: as measured, in `unit`.
+        floor: what it is held against, in the same unit, measured in the same run; None where there is nothing.
+        ratio: value by floor.
+        target: what is asked, such as `ratio >= 0.5`; None where the figure is only told.
+        met: whether the target is met; None without one.
+    """
+
+    name: str
+    value: float
+    unit: str
+    floor: float | None = None
+    ratio: float | None = None
+    target: str | None = None
+    met: bool | None = None
+
+
+def figure(  # noqa: PLR0913 - a figure has this many columns
+    name: str,
+    value: float,
+    unit: str,
+    *,
+    floor: float | None = None,
+    at_least: float | None = None,
+    at_most: float | None = None,
+) -> Figure:
+    """A figure with its ratio; the target is for the ratio where there is a floor, else for the value."""
+    ratio = value / floor if floor else None
+    measured = value if floor is None else (math.inf if ratio is None else ratio)
+    target, met = None, None
+    subject = "value" if floor is None else "ratio"
+    if at_least is not None:
+        target, met = f"{subject} >= {at_least:g}", measured >= at_least
+    elif at_most is not None:
+        target, met = f"{subject} <= {at_most:g}", measured <= at_most
+    return Figure(name=name, value=value, unit=unit, floor=floor, ratio=ratio, target=target, met=met)
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The value that this share of all does not exceed; values need not be sorted, but there must be some."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, math.ceil(share * len(ordered)) - 1)]
+
+
+def median(values: Sequence[float]) -> float:
+    """The value in the middle."""
+    return percentile(values, 0.5)
+
+
+def show(title: str, figures: Sequence[Figure], console: Console) -> None:
+    """Print the table."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("figure")
+    for name in ("value", "unit", "floor", "ratio", "target", "met"):
+        table.add_column(name, justify="left" if name == "unit" else "right")
+    for one in figures:
+        verdict = "" if one.met is None else ("[green]yes[/]" if one.met else "[red]no[/]")
+        numbers = (_number(one.value), one.unit, _number(one.floor), _number(one.ratio))
+        table.add_row(one.name, *numbers, one.target or "", verdict)
+    console.print(table)
+
+
+def write(name: str, figures: Sequence[Figure]) -> Path:
+    """Write `results/NAME.json`."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=2) + b"\n")
+    return path
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
