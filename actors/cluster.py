@@ -114,14 +114,16 @@ class Cluster:
             folder: where a local Ray keeps its logs and sockets; its path must be short.
         """
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        logging.getLogger("ray").setLevel(logging.ERROR)
         options = _LOCAL | {"_temp_dir": str(folder)} if address is None else {"address": address}
         await asyncio.to_thread(ray.init, **_ALWAYS, **options)
         return cls(is_local=address is None)
 
     async def own(self, partitions: int, database_url: str, redis_url: str) -> None:
-        """Make or find the owner of each partition, and keep them alive from now on."""
+        """Make or find the owner of each partition, keep them alive from now on, and return when all answer."""
         self.owners = await asyncio.to_thread(self._handles, partitions, database_url, redis_url)
         self._supervision = [asyncio.create_task(owner.supervise()) for owner in self.owners]
+        await asyncio.gather(*(owner.status() for owner in self.owners))
 
     def _handles(self, partitions: int, database_url: str, redis_url: str) -> list[OwnerHandle]:
         return [

@@ -1,12 +1,11 @@
-"""Processes of a benchmark's own: whatever loads, reads or serves beside the server gets one, so that none slows another."""
+"""Processes of a benchmark's own: what loads, reads or serves gets one, so that none waits for another."""
 
+import asyncio
+from collections.abc import Callable
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import TracebackType
+from types import TracebackType
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -27,7 +26,7 @@ class Companion:
     Its work is a function whose first argument is its end of a pipe; the function returns when it is told to.
     """
 
-    def __init__(self, work: "Callable[Concatenate[Connection, P], None]", *args: P.args, **kwargs: P.kwargs) -> None:
+    def __init__(self, work: Callable[Concatenate[Connection, P], None], *args: P.args, **kwargs: P.kwargs) -> None:
         self._pipe, theirs = _context.Pipe()
         self._name = work.__qualname__
         self._process = _context.Process(target=work, args=(theirs, *args), kwargs=kwargs, daemon=True)
@@ -56,7 +55,7 @@ class Companion:
         return self
 
     def __exit__(
-        self, kind: "type[BaseException] | None", error: BaseException | None, traceback: "TracebackType | None"
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._pipe.close()
         self._process.join(LEAVE_SECONDS if error is None else 0)
@@ -65,13 +64,14 @@ class Companion:
             self._process.join()
 
 
-def alone(seconds: float, work: "Callable[P, R]", *args: P.args, **kwargs: P.kwargs) -> R:
+def alone(seconds: float, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Call a function in a process of its own.
 
     Args:
         seconds: how long it may take.
         work: a function of a module's top level; its arguments and its result can be pickled.
-        args, kwargs: its arguments.
+        *args: its arguments.
+        **kwargs: its arguments by name.
 
     Raises:
         CompanionFailed: it raised (its traceback is on standard error), or took too long.
@@ -81,5 +81,18 @@ def alone(seconds: float, work: "Callable[P, R]", *args: P.args, **kwargs: P.kwa
         return answer
 
 
-def _answer(pipe: Connection, work: "Callable[..., object]", args: tuple[object, ...], kwargs: dict[str, object]) -> None:
+def _answer(pipe: Connection, work: Callable[..., object], args: tuple[object, ...], kwargs: dict[str, object]) -> None:
     pipe.send(work(*args, **kwargs))
+
+
+async def told(pipe: Connection) -> bool:
+    """Wait until the other end tells something (True) or closes the pipe (False)."""
+    return await asyncio.to_thread(_told, pipe)
+
+
+def _told(pipe: Connection) -> bool:
+    try:
+        pipe.recv()
+    except EOFError:
+        return False
+    return True

@@ -8,6 +8,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+NONE = "value <= 0"
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -30,8 +31,13 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     target: str | None = None
     met: bool | None = None
 
+    @property
+    def is_loss(self) -> bool:
+        """Whether it counts what may not happen at all, and did."""
+        return self.target == NONE and not self.met
 
-def figure(  # noqa: PLR0913 - a figure has this many columns
+
+def figure(
     name: str,
     value: float,
     unit: str,

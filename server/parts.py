@@ -19,7 +19,7 @@ from actors.mailbox import Mailbox
 from gateway.services import Services
 from orchestrator.config import Settings
 from orchestrator.errors import Misconfigured, TMSError
-from storage import commits, migrations, postgres, retention
+from storage import commits, identity, migrations, postgres, retention
 from storage.bus import Bus
 from storage.embedded import DataFolderLock, EmbeddedServers
 from storage.postgres import Reader
@@ -77,6 +77,7 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
     async with AsyncExitStack() as stack:
         where, ray = await _side_by_side(stack, settings)
         partitions = await prepare(settings, where.database_url)
+        await _bootstrap(settings, where.database_url)
         await ray.own(partitions, where.database_url, where.redis_url)
         reader = await Reader.open(where.database_url)
         stack.push_async_callback(reader.close)
@@ -141,6 +142,18 @@ async def prepare(settings: Settings, database_url: str) -> int:
             "the number is fixed at the first start"
         )
     return partitions
+
+
+async def _bootstrap(settings: Settings, database_url: str) -> None:
+    """See to a first tenant and an administrator's token; one made here is shown now, and never again."""
+    connection = await postgres.connect(database_url)
+    try:
+        async with postgres.translated():
+            fresh = await identity.bootstrap(connection, settings.bootstrap_token)
+    finally:
+        await connection.close()
+    if fresh is not None:
+        print(f"Admin token, shown this once: {fresh}", flush=True)  # noqa: T201 - for the operator, never in a log
 
 
 def secret_key(settings: Settings) -> bytes:

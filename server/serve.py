@@ -33,16 +33,21 @@ async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
         Misconfigured, Unavailable: it cannot start like this; nothing is left running.
     """
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    _stop_on_signals(stop)
     with listening_socket(settings) as port:
         async with parts.services(settings) as services, open_port(services, port) as url:
+            # Anew, for Ray has put a handler in front that would print a stack trace for every SIGTERM.
+            _stop_on_signals(stop)
             log.info("serving", url=url)
             announce(url)
             await stop.wait()
             log.info("stopping")
     log.info("stopped")
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
 
 
 @asynccontextmanager

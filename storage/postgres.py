@@ -38,6 +38,7 @@ _AWAY = (
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.LockNotAvailableError,
+    asyncpg.ObjectNotInPrerequisiteStateError,  # closed to connections, for maintenance
     asyncpg.InternalClientError,
 )
 

@@ -1,12 +1,14 @@
 """A real server in a process of its own, for tests that speak to it from outside."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.request import urlopen
 
 import psutil
 
@@ -81,15 +83,17 @@ class RunningServer:
         return psutil.Process(self.pid).children(recursive=True)
 
     def owners(self) -> list[psutil.Process]:
-        """The processes of its owners."""
-        return [process for process in self.family() if "ExecutionOwner" in " ".join(process.cmdline())]
+        """The processes of its owners, by partition; those that answer."""
+        with urlopen(f"{self.url}/metrics") as answer:  # noqa: S310 - our own server
+            text = answer.read().decode()
+        return [psutil.Process(int(float(pid))) for pid in re.findall(r"^tms_owner_pid{.*} (\S+)$", text, re.MULTILINE)]
 
     def stop(self) -> int:
         """Ask it to stop, and wait; returns its exit code."""
         assert self._process is not None
         self._left = self.family()
         self._process.terminate()
-        return self._process.wait(60)
+        return self._reap(60)
 
     def is_gone(self) -> bool:
         """Whether all that it had started has ended with it."""
@@ -99,8 +103,7 @@ class RunningServer:
     def kill(self) -> None:
         """Kill -9 the gateway process alone."""
         os.kill(self.pid, signal.SIGKILL)
-        assert self._process is not None
-        self._process.wait(10)
+        self._reap(10)
 
     def kill_all(self) -> None:
         """Kill -9 everything at once: gateway, owners, Ray, Postgres, Valkey."""
@@ -110,9 +113,16 @@ class RunningServer:
                 process.kill()
             except psutil.NoSuchProcess:
                 continue  # it followed another one
-        assert self._process is not None
-        self._process.wait(10)
+        self._reap(10)
         psutil.wait_procs(family, timeout=10)
+
+    def _reap(self, seconds: float) -> int:
+        """Wait for the end of the gateway process; returns its exit code."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        code = self._process.wait(seconds)
+        self._process.stdout.close()
+        return code
 
     def __enter__(self) -> Self:
         return self.start()

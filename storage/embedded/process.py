@@ -122,11 +122,12 @@ async def run(command: Sequence[str], *, folder: Path, account: Account, text: s
         folder=folder,
         account=account,
         death_signal=signal.SIGKILL,
-        stdin=asyncio.subprocess.PIPE,
+        # A pipe only where something goes in: a program that ends without reading would break it, an error in uvloop.
+        stdin=asyncio.subprocess.PIPE if text else asyncio.subprocess.DEVNULL,
         output=asyncio.subprocess.PIPE,
     )
     try:
-        output = (await process.communicate(text.encode()))[0].decode(errors="replace")
+        output = (await process.communicate(text.encode() or None))[0].decode(errors="replace")
     except BaseException:
         with suppress(ProcessLookupError):
             process.kill()

@@ -1,11 +1,13 @@
 """A client of the running server, and tokens of other tenants and roles."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
 import aiohttp
+import asyncpg
 import msgspec
 import pytest
 
@@ -25,7 +27,12 @@ CREATION: dict[str, Any] = {
         "timeout": 1800000,
         "retries": 2,
     },
-    "metadata": {"branch": "feature/new-feature", "commit": "abc123", "buildNumber": "456", "triggeredBy": "dev@a.test"},
+    "metadata": {
+        "branch": "feature/new-feature",
+        "commit": "abc123",
+        "buildNumber": "456",
+        "triggeredBy": "dev@a.test",
+    },
 }
 
 
@@ -130,7 +137,7 @@ def outcomes(passed: int = 0, failed: int = 0, skipped: int = 0) -> list[dict[st
 @pytest.fixture
 async def api(server: RunningServer) -> AsyncIterator[Api]:
     """The server as an administrator of the first tenant sees it."""
-    async with aiohttp.ClientSession(auto_decompress=False) as session:
+    async with aiohttp.ClientSession(headers={"Accept-Encoding": "identity"}, auto_decompress=False) as session:
         yield Api(session, server.url, server.token)
 
 
@@ -159,3 +166,30 @@ def token_for(server: RunningServer) -> TokenMaker:
 async def stranger(api: Api, token_for: TokenMaker) -> Api:
     """An administrator of another tenant."""
     return api.with_token(await token_for(tenant=None))
+
+
+Maintenance = Callable[[], AbstractAsyncContextManager[None]]
+
+
+@pytest.fixture
+def maintenance(server: RunningServer) -> Maintenance:
+    """Closes the database to everybody for as long as it is entered."""
+
+    @asynccontextmanager
+    async def closed() -> AsyncIterator[None]:
+        inside = await postgres.connect(server.database_url)
+        database = await inside.fetchval("SELECT current_database()")
+        name = await inside.fetchval("SELECT quote_ident($1)", database)
+        await inside.close()
+        connection = await asyncpg.connect(server.database_url, database="template1")
+        await connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        try:
+            await connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", database
+            )
+            yield
+        finally:
+            await connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+            await connection.close()
+
+    return closed

@@ -162,7 +162,8 @@ class FakeTMS:
                 web.post("/api/results", self._results),
             ]
         )
-        self._runner = web.AppRunner(app, shutdown_timeout=0)
+        # A live stream whose reader is gone waits for the next event; to aiohttp, 0 would mean to wait with it.
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
@@ -292,7 +293,7 @@ class FakeTMS:
     async def _list(self, request: web.Request) -> web.Response:
         found = [
             execution.printed()
-            for execution in self.executions.values()
+            for execution in reversed(self.executions.values())
             if request.query.get("status", execution.status) == execution.status
         ]
         return web.json_response({"executions": found})

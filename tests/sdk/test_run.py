@@ -159,7 +159,7 @@ def junit_name(file: str, title: str) -> tuple[str, str]:
 def last_execution(server: Server) -> dict[str, Any]:
     with server.client() as client:
         executions: list[dict[str, Any]] = client.list_executions()["executions"]
-        return executions[-1]
+        return executions[0]
 
 
 @pytest.mark.parametrize("shards", ["1", "4"])
@@ -311,6 +311,26 @@ def test_outer():
     done = tms("run", "--shards", "2", "--", *PYTEST)
     assert done.returncode == 0, done.stdout
     assert [test["title"] for test in server.tests(last_execution(server)["executionId"])] == ["test_outer"]
+
+
+def test_a_fork_that_runs_on_as_a_second_pytest_is_not_heard(server: Server, tms: Tms, project: Project) -> None:
+    project(
+        {
+            "test_a.py": """
+import os
+def test_forks():
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+def test_after():
+    pass
+""",
+        }
+    )
+    done = tms("run", "--shards", "1", "--", *PYTEST)
+    assert done.returncode == 0, done.stdout
+    tests = server.tests(last_execution(server)["executionId"])
+    assert [test["title"] for test in tests] == ["test_forks", "test_after"]
 
 
 def test_shards_do_not_overwrite_each_others_outputs(tms: Tms, project: Project) -> None:

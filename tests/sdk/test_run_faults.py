@@ -8,7 +8,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -148,6 +150,34 @@ def test_events_are_told_in_order_and_one_that_is_lost_costs_nothing(fake: FakeT
     fake.faults = [Fault("POST", "/api/webhooks/.*", times=100, status=400)]
     assert tms("run", "--shards", "2", "--", *PYTEST).returncode == 0
     assert [execution.status for execution in fake.executions.values()] == ["completed", "completed"]
+
+
+WAITS = """
+import pathlib, time
+def test_quick():
+    pass
+def test_waits():
+    while not pathlib.Path("go").exists():
+        time.sleep(0.02)
+"""
+
+
+def test_while_shards_run_the_server_is_told_how_far_they_are(fake: FakeTMS, server: Server, project: Project) -> None:
+    folder = project({"test_a.py": WAITS, "test_b.py": ALL_PASS})
+
+    def reports() -> list[dict[str, Any]]:
+        told = [body for execution in fake.executions.values() for body in execution.inbound]
+        return [body["data"] for body in told if body["event"] == "execution.progress"]
+
+    with runner(server, folder, "--shards", "2", "--", *PYTEST) as process:
+        passed = {"total": 1, "passed": 1, "failed": 0, "skipped": 0, "flaky": 0}
+        waits = {"shardId": "2", "planned": 2, "results": passed, "running": "test_a.py::test_waits"}
+        until(lambda: waits in [shard for report in reports() for shard in report["shards"]])
+        (folder / "go").touch()
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+    told = [report["shards"] for report in reports()]
+    assert all(now != before for before, now in pairwise(told)), "only what is new is told"
 
 
 def test_the_execution_tells_where_it_comes_from(fake: FakeTMS, tms: Tms, project: Project) -> None:

@@ -120,9 +120,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(given[:cut])
     options.command = given[cut + 1 :]
-    # A CI system that cancels a job sends SIGTERM, a terminal that is closed SIGHUP; both mean what Ctrl-C means.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    signal.signal(signal.SIGHUP, signal.default_int_handler)
+    # A CI system that cancels a job sends SIGTERM, a terminal that is closed SIGHUP; both mean what Ctrl-C means. Under
+    # nohup, SIGHUP means nothing, and that is what was asked for.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
     action: Callable[[argparse.Namespace], int] = options.action
     try:
         return action(options)

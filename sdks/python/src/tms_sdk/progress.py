@@ -20,7 +20,7 @@ class ShardProgress:
     Attributes:
         shard_id: its number, as text.
         status: pending, running, or how it ended.
-        results: the tests that have ended; the server knows them only when the shard ends.
+        results: the tests that have ended; of a running shard, so far as its runner tells.
         planned: the tests it will run, where that is known.
         running: the test running now, where that is known.
     """
@@ -74,6 +74,7 @@ class ExecutionProgress:
             self.status = "running" if verb in {"started", "progress"} else verb
             self.plan((data.get("configuration") or {}).get("shards") or 0)
             self._take_results(data)
+            self._take_report(data.get("reported"))
             self.failed_tests = data.get("failedTests") or self.failed_tests
         elif subject == "shard" and "shardId" in data:
             shard = self.shard(data["shardId"])
@@ -87,6 +88,22 @@ class ExecutionProgress:
             shard.status = result["status"]
             shard.results = _counters(result.get("results"), shard.results)
         self.results = _counters(data.get("results"), self._sum())
+
+    def _take_report(self, report: Any) -> None:  # noqa: ANN401 - whatever a runner may have sent
+        """Take in what `tms run` tells of its running shards; another runner's words are not understood."""
+        told_shards = report.get("shards") if isinstance(report, dict) else None
+        for told in told_shards if isinstance(told_shards, list) else []:
+            match told:
+                case {"shardId": str(shard_id), "planned": int(), "results": dict(results), "running": str()} if (
+                    shard_id in self.shards and all(isinstance(number, int) for number in results.values())
+                ):
+                    self._take_running(self.shards[shard_id], told)
+
+    def _take_running(self, shard: ShardProgress, told: dict[str, Any]) -> None:
+        if not shard.ended:
+            shard.status, shard.planned, shard.running = "running", told["planned"], told["running"]
+            shard.results = _counters(told["results"], shard.results)
+            self.results = self._sum()
 
     def _sum(self) -> Counters:
         total = no_counters()

@@ -23,6 +23,7 @@ from tms_sdk.plan import split
 from tms_sdk.progress import ExecutionProgress
 from tms_sdk.pytest_process import PytestProcess
 from tms_sdk.records import Record, count
+from tms_sdk.reporter import Reporter
 from tms_sdk.retry import Retry
 from tms_sdk.shard import (
     CONFLICT,
@@ -145,7 +146,8 @@ class _Run:
             self._journey.opening.start()
             for thread in threads:
                 thread.start()
-            with Live(Bars(self._progress), console=self._console) if self._console.is_terminal else nullcontext():
+            bars = Live(Bars(self._progress), console=self._console) if self._console.is_terminal else nullcontext()
+            with bars, Reporter(self._journey, self._progress.shards.values()):
                 self._follow()
         except KeyboardInterrupt:
             self._interrupt(threads)

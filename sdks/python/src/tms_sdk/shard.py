@@ -94,14 +94,14 @@ class Journey:
         started = ("execution.started", {"status": "running", "provider": PROVIDER})
         self.opening = threading.Thread(target=self.tell, args=started, daemon=True)
 
-    def tell(self, event: str, data: dict[str, Any]) -> None:
-        """Send an event of the execution, as the documented examples do.
+    def tell(self, event: str, data: dict[str, Any], client: TMSClient | None = None) -> None:
+        """Send an event of the execution, as the documented examples do, through `teller` or another client.
 
         The results tell all that counts, so an event that is lost costs nobody anything; only a refusal because the
         execution was cancelled is news.
         """
         try:
-            self.teller.send_webhook(
+            (client or self.teller).send_webhook(
                 self.execution["webhookUrl"],
                 self.execution["webhookToken"],
                 event,

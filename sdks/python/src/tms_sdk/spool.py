@@ -11,6 +11,7 @@ Imported by the pytest plugin, so it imports next to nothing.
 """
 
 import json
+import os
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -36,11 +37,13 @@ class SpoolWriter:
     def __init__(self, path: str) -> None:
         # Unbuffered and opened once: a line is complete when a test kills the process, and a test that fakes the file
         # system or forbids opening files does not reach it.
+        self._owner = os.getpid()
         self._file = Path(path).open("ab", buffering=0)  # noqa: SIM115 - open as long as its process
 
     def write(self, **line: object) -> None:
-        """Add one line."""
-        self._file.write(json.dumps(line).encode("ascii") + b"\n")
+        """Add one line. What a test forks may run on as a second pytest; only the first one's word counts."""
+        if os.getpid() == self._owner:
+            self._file.write(json.dumps(line).encode("ascii") + b"\n")
 
     def close(self) -> None:
         """Close the file."""

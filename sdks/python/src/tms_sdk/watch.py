@@ -47,14 +47,17 @@ async def show(url: str, token: str, execution_id: str, console: Console) -> Exe
 
 
 def _print_line(frame: Frame, progress: ExecutionProgress, console: Console) -> None:
-    """Print what a frame tells: a line for the state at first, then one for each event."""
+    """Print what a frame tells: a line for the state at first, then one for each event but a runner's reports.
+
+    Those come once a second, for bars.
+    """
     if frame["type"] == "snapshot":
         words = f"{progress.execution_id} {progress.status}, {len(progress.shards)} shards"
     elif frame["type"] == "event" and frame["event"].startswith("shard."):
         shard = progress.shard(frame["data"]["shardId"])
         words = f"shard {shard.shard_id}: {shard.status}"
         words += f", {summary(shard.results)}" if shard.ended else ""
-    elif frame["type"] == "event":
+    elif frame["type"] == "event" and not (frame.get("data") or {}).get("reported"):
         words = f"{frame['event']}: {summary(progress.results)}"
     else:
         return

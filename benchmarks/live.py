@@ -1,0 +1,104 @@
+"""From the answer of a POST to the frame at a websocket reader, beside a bare fan-out of the same frames."""
+
+from collections.abc import Sequence
+from time import sleep
+
+import msgspec
+
+from benchmarks import fanout, readers
+from benchmarks.books import Books
+from benchmarks.client import Address
+from benchmarks.companions import Companion, alone
+from benchmarks.figures import Figure, figure, median, percentile
+from benchmarks.load import START_SECONDS, Plan, targets_of
+from benchmarks.readers import Seen
+from benchmarks.scale import Scale
+from benchmarks.serving import Server
+from benchmarks.steps import Steps
+
+EXECUTIONS = 10
+SHARDS = 8
+CONNECTIONS = 32
+
+LAST_FRAMES_SECONDS = 2.0
+"""How long frames may still come after the last answer; nothing tells that none will."""
+
+
+class _Delay(msgspec.Struct):
+    """What came of one turn: milliseconds to each reader, and how many frames did not come, or out of order."""
+
+    milliseconds: list[float]
+    missing: int
+    example: bytes
+
+
+def measure(server: Server, books: Books, scale: Scale, steps: Steps) -> list[Figure]:
+    """Server and floor by turns."""
+    execution_ids = books.start(EXECUTIONS, SHARDS)
+    ours: list[_Delay] = []
+    floors: list[_Delay] = []
+    with Companion(fanout.serve, server.redis_url) as bare:
+        its_address = msgspec.structs.replace(server.address, port=bare.hear(START_SECONDS))
+        for number in range(1, scale.rounds + 1):
+            with steps.step(f"server, {scale.rate:g} submissions/s, {scale.readers} readers, round {number}"):
+                ours.append(_of_server(server, books, execution_ids, scale))
+            with steps.step(f"floor: Valkey and a bare websocket server, {scale.readers} readers, round {number}"):
+                floors.append(_of_floor(server, its_address, ours[-1].example, execution_ids, scale))
+    return _figures(ours, floors, scale)
+
+
+def _of_server(server: Server, books: Books, execution_ids: Sequence[str], scale: Scale) -> _Delay:
+    plan = Plan(
+        targets=targets_of(execution_ids, SHARDS), connections=CONNECTIONS, seconds=scale.seconds, rate=scale.rate
+    )
+    paths = _paths([f"/api/executions/{execution_id}/live" for execution_id in execution_ids], scale)
+    with Companion(readers.read, server.address, paths) as reading:
+        reading.hear(readers.CONNECT_SECONDS)
+        outcome = books.submit(plan)
+        return _delay(outcome.answered, _seen(reading), len(paths) // len(execution_ids))
+
+
+def _of_floor(server: Server, address: Address, example: bytes, execution_ids: Sequence[str], scale: Scale) -> _Delay:
+    paths = _paths([fanout.path_of(execution_id) for execution_id in execution_ids], scale)
+    with Companion(readers.read, address, paths) as reading:
+        reading.hear(readers.CONNECT_SECONDS)
+        patience = START_SECONDS + scale.seconds
+        work = (server.redis_url, example, execution_ids, scale.rate, scale.seconds)
+        published = alone(patience, fanout.publish, *work)
+        return _delay(published, _seen(reading), len(paths) // len(execution_ids))
+
+
+def _paths(paths: list[str], scale: Scale) -> list[str]:
+    return paths * (scale.readers // len(paths))
+
+
+def _seen(reading: Companion) -> Seen:
+    sleep(LAST_FRAMES_SECONDS)
+    reading.tell("enough")
+    seen: Seen = reading.hear(readers.TELL_SECONDS)
+    return seen
+
+
+def _delay(sent: dict[int, float], seen: Seen, readers_each: int) -> _Delay:
+    came = [
+        1000 * (moment - sent[number])
+        for number, moment in zip(seen.numbers, seen.moments, strict=True)
+        if number in sent
+    ]
+    missing = abs(len(sent) * readers_each - len(came)) + seen.gaps + seen.closed
+    return _Delay(came, missing, seen.example)
+
+
+def _figures(ours: Sequence[_Delay], floors: Sequence[_Delay], scale: Scale) -> list[Figure]:
+    delays, bare = ([delay for turn in turns for delay in turn.milliseconds] for turns in (ours, floors))
+    load = f"{scale.rate:g}/s, {scale.readers} readers"
+    return [
+        figure(f"answer to frame p50, {load} (floor: bare)", median(delays), "ms", floor=median(bare)),
+        figure(
+            f"answer to frame p99, {load} (floor: bare)",
+            percentile(delays, 0.99),
+            "ms",
+            floor=percentile(bare, 0.99),
+        ),
+        figure("frames a reader missed, or got out of order", sum(turn.missing for turn in ours), "", at_most=0),
+    ]
