@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 NONE = "value <= 0"
+WIDTH = 140
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -72,14 +73,15 @@ def median(values: Sequence[float]) -> float:
 def show(title: str, figures: Sequence[Figure], console: Console) -> None:
     """Print the table."""
     table = Table(title=title, title_justify="left")
-    table.add_column("figure")
-    for name in ("value", "unit", "floor", "ratio", "target", "met"):
-        table.add_column(name, justify="left" if name == "unit" else "right")
+    table.add_column("figure", no_wrap=True)
+    for name in ("value", "floor", "", "ratio", "target"):
+        table.add_column(name, justify="right" if name in ("value", "floor", "ratio") else "left", no_wrap=True)
     for one in figures:
-        verdict = "" if one.met is None else ("[green]yes[/]" if one.met else "[red]no[/]")
-        numbers = (_number(one.value), one.unit, _number(one.floor), _number(one.ratio))
-        table.add_row(one.name, *numbers, one.target or "", verdict)
-    console.print(table)
+        colour = {None: "default", True: "green", False: "red"}[one.met]
+        verdict = "" if one.target is None else f"[{colour}]{one.target}: {'yes' if one.met else 'no'}[/]"
+        table.add_row(one.name, _number(one.value), _number(one.floor), one.unit, _number(one.ratio), verdict)
+    # Where output goes to a file, its width is unknown; lines that are too long are better than cut ones.
+    console.print(table, width=None if console.is_terminal else WIDTH)
 
 
 def write(name: str, figures: Sequence[Figure]) -> Path:

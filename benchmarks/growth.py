@@ -48,9 +48,9 @@ def measure(server: Server, books: Books, scale: Scale, steps: Steps) -> list[Fi
     growth.run(scale.few)
     few.append(growth.cost())
     return [
-        _compared(f"CPU of a submission, {scale.many:,} running (floor: {scale.few})", many, few),
-        _compared(f"CPU of a submission, {scale.most:,} running (floor: {scale.few})", most, few),
-        _compared(f"CPU of a submission, {scale.stored_rows:,} tests stored (floor: none)", full, bare),
+        _compared(f"CPU of a submission, {scale.many:,} by {scale.few} running", many, few),
+        _compared(f"CPU of a submission, {scale.most:,} by {scale.few} running", most, few),
+        _compared(f"CPU of a submission, {scale.stored_rows:,} tests by none stored", full, bare),
         *(figure(f"CPU of a submission: {part}", _mean(many, part), "ms") for part in many[0]),
         figure("memory of a running execution in its owner", kilobytes, "KB", at_most=MOST_KB),
     ]

@@ -26,7 +26,8 @@ class Echo:
 def serve(pipe: Connection) -> None:
     """A companion's work: start a Ray, tell so; for each number told make so many calls, tell the seconds of each."""
     folder = tempfile.mkdtemp(prefix="tms-br-")
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
+    logging.getLogger("ray").setLevel(logging.ERROR)
     ray.init(
         _node_ip_address="127.0.0.1",
         _temp_dir=folder,

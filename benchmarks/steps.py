@@ -19,7 +19,9 @@ class Steps:
         """Show a step while it is under way."""
         began = monotonic()
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=self._console, transient=True) as progress:
+        with Progress(
+            *columns, console=self._console, transient=True, disable=not self._console.is_terminal
+        ) as progress:
             progress.add_task(what, total=None)
             yield
         self._console.print(f"[dim]{monotonic() - began:6.1f} s[/]  {what}", highlight=False)

@@ -69,14 +69,14 @@ def _figures(rounds: _Rounds, scale: Scale) -> list[Figure]:
     load = f"{scale.connections} connections"
     p50, p99 = median(ours), percentile(ours, 0.99)
     return [
-        figure(f"results, {load} (floor: bare COPY)", tests, "tests/s", floor=median(rounds.floors), at_least=0.5),
-        figure(f"results, {load} (floor: plain handler)", tests, "tests/s", floor=tests_of_plain),
-        figure(f"submissions, {load}", tests / TESTS, "1/s", floor=tests_of_plain / TESTS),
+        figure(f"durable, {load}, by bare COPY", tests, "tests/s", floor=median(rounds.floors), at_least=0.5),
+        figure(f"durable, {load}, by a plain handler", tests, "tests/s", floor=tests_of_plain),
+        figure(f"durable, {load}", tests / TESTS, "submissions/s"),
         figure("submissions in a commit", median(rounds.in_commit), ""),
-        figure(f"p99, {load} (floor: p50)", p99, "ms", floor=p50, at_most=10),
-        figure(f"p50, {load} (floor: plain handler)", p50, "ms", floor=median(theirs)),
-        figure(f"p99, {load} (floor: plain handler)", p99, "ms", floor=percentile(theirs, 0.99)),
-        figure(f"slowest, {load} (floor: plain handler)", max(ours), "ms", floor=max(theirs)),
+        figure(f"p99, {load}, by p50", p99, "ms", floor=p50, at_most=10),
+        figure(f"p50, {load}, by a plain handler", p50, "ms", floor=median(theirs)),
+        figure(f"p99, {load}, by a plain handler", p99, "ms", floor=percentile(theirs, 0.99)),
+        figure(f"slowest, {load}, by a plain handler", max(ours), "ms", floor=max(theirs)),
     ]
 
 
@@ -97,7 +97,7 @@ def _one_connection(server: Server, books: Books, targets: list[Target], scale: 
                 commits.append(1000 * median(copying.commit_latencies(server.database_url, scale.calls)))
     call, commit = median(calls), median(commits)
     return [
-        figure("p50, one connection (floor: Ray call + COPY)", median(ours), "ms", floor=call + commit, at_most=4),
+        figure("p50, one connection, by one Ray call and one COPY", median(ours), "ms", floor=call + commit, at_most=4),
         figure("one Ray call with 10 KB", call, "ms"),
         figure(f"one COPY commit of {TESTS} rows", commit, "ms"),
     ]

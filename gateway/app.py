@@ -18,20 +18,22 @@ from gateway.services import SERVICES, Services
 
 def build_app(services: Services) -> web.Application:
     """The gateway on these services, ready to be run."""
+    authentication = Authentication(services.reader, services.secret_key)
+    metrics = Metrics()
     app = web.Application(
-        middlewares=[entry],
+        middlewares=[entry(metrics)],
         client_max_size=services.settings.max_body_bytes,
         # Bodies are inflated by `middleware.bodies`, which stops where there is too much in them.
         handler_args={"auto_decompress": False},
     )
     app[SERVICES] = services
-    app[AUTHENTICATION] = Authentication(services.reader, services.secret_key)
-    app[METRICS] = Metrics()
+    app[AUTHENTICATION] = authentication
+    app[METRICS] = metrics
     described = openapi.document(ROUTES)
     app[DOCUMENT] = msgspec.json.encode(described)
     app[PAGE] = openapi.page(described)
     for route in ROUTES:
-        app.router.add_route(route.method, route.path, serve(route), expect_handler=expect)
+        app.router.add_route(route.method, route.path, serve(route, services, authentication), expect_handler=expect)
     app.on_response_prepare.append(add_headers)
     app.cleanup_ctx.append(_noting)
     live.install(app)

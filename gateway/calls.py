@@ -13,9 +13,9 @@ import msgspec
 from aiohttp import web
 
 from gateway.middleware import bodies, idempotency
-from gateway.middleware.authentication import AUTHENTICATION, Authentication
+from gateway.middleware.authentication import Authentication
 from gateway.middleware.idempotency import Marks
-from gateway.services import SERVICES, Services
+from gateway.services import Services
 from gateway.wire.reading import BodyReader, QueryReader
 from orchestrator.identity.model import Principal
 from orchestrator.identity.roles import Permission
@@ -48,26 +48,29 @@ class Call(Generic[Body, Query]):
 
     Attributes:
         services: what the gateway works with.
+        authentication: what is known of tokens.
         request: for ids in the path; the body is read already.
-        principal: who asks; on open routes nobody, and not to be used.
         body: the decoded body; None where an optional one was left out.
         raw: the body as it was sent, decompressed.
         query: the decoded query.
         now: when the request was read.
     """
 
-    __slots__ = ("_principal", "body", "now", "query", "raw", "request", "services")
+    __slots__ = ("_principal", "authentication", "body", "now", "query", "raw", "request", "services")
 
     def __init__(
         self,
         services: Services,
+        authentication: Authentication,
         request: web.Request,
+        *,
         principal: Principal | None,
         body: Body,
         raw: bytes,
         query: Query,
     ) -> None:
         self.services = services
+        self.authentication = authentication
         self.request = request
         self._principal = principal
         self.body = body
@@ -82,11 +85,6 @@ class Call(Generic[Body, Query]):
             raise LookupError("nobody is asked for on an open route")
         return self._principal
 
-    @property
-    def authentication(self) -> Authentication:
-        """What is known of tokens."""
-        return self.request.config_dict[AUTHENTICATION]
-
     def marks(self) -> Marks:
         """The `Idempotency-Key` of the request, or the lack of one.
 
@@ -96,7 +94,6 @@ class Call(Generic[Body, Query]):
         return idempotency.marks(self.request, self.principal, self.raw, self.now)
 
 
-AnyCall = Call[Any, Any]
 Handler = Callable[[Any], Awaitable[Any]]
 StreamHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -129,15 +126,11 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     stream: bool = False
 
 
-class _NoQuery(msgspec.Struct, frozen=True):
-    """A query of no parameters."""
-
-
 _encoder = msgspec.json.Encoder()
 _headers = {"Content-Type": JSON}
 
 
-def serve(route: Route) -> StreamHandler:
+def serve(route: Route, services: Services, authentication: Authentication) -> StreamHandler:
     """The framework's handler of a route."""
     if route.stream:
         return route.handler
@@ -146,24 +139,22 @@ def serve(route: Route) -> StreamHandler:
     status = int(next(iter(route.answers)))
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        services = request.config_dict[SERVICES]
-        principal = await _principal(route, request)
+        principal = await _principal(route, authentication, request)
         query = None if query_reader is None else query_reader.read(request.query)
         raw, body = b"", None
         if body_reader is not None:
             raw = await bodies.read(request, services.settings.max_body_bytes)
             if raw or not route.body_may_lack:
                 body = body_reader.read(raw)
-        answer = await route.handler(Call(services, request, principal, body, raw, query))
-        return _answer(request, status, answer, route.media)
+        call = Call(services, authentication, request, principal=principal, body=body, raw=raw, query=query)
+        return _answer(request, status, await route.handler(call), route.media)
 
     return handle
 
 
-async def _principal(route: Route, request: web.Request) -> Principal | None:
+async def _principal(route: Route, authentication: Authentication, request: web.Request) -> Principal | None:
     if route.access is Access.OPEN:
         return None
-    authentication = request.config_dict[AUTHENTICATION]
     if route.access is Access.WEBHOOK_TOKEN:
         return await authentication.of_runner(request)
     principal = await authentication.of_request(request)

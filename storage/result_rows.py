@@ -35,12 +35,18 @@ def encode(tenant_id: int, submission_id: str, reported_at: datetime, tests: Seq
         tags = arrays.get(test.tags)
         if tags is None:
             tags = arrays[test.tags] = _array(test.tags)
-        lines.append(
-            f"{head}\t{ordinal}\t{_text(test.title)}\t{_NULL if test.file is None else _text(test.file)}"
-            f"\t{test.status}\t{_NULL if test.duration_ms is None else test.duration_ms}"
-            f"\t{_NULL if test.error is None else _text(test.error)}"
-            f"\t{_NULL if test.retries is None else test.retries}\t{tags}\n"
+        fields = (
+            head,
+            str(ordinal),
+            _text(test.title),
+            _NULL if test.file is None else _text(test.file),
+            test.status,
+            _NULL if test.duration_ms is None else str(test.duration_ms),
+            _NULL if test.error is None else _text(test.error),
+            _NULL if test.retries is None else str(test.retries),
+            f"{tags}\n",
         )
+        lines.append("\t".join(fields))
     return "".join(lines).encode()
 
 

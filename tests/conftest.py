@@ -27,6 +27,15 @@ OUTCOMES = pytest.StashKey[dict[str, bool]]()
 """Contract row -> whether every test that carries it, of those run so far, has passed."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--spec",
+        type=Path,
+        default=Path(__file__).parent.parent.parent / "shared" / "spec" / "tms-integration-api.md",
+        help="the integration document, whose samples are run as they are",
+    )
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[OUTCOMES] = {}

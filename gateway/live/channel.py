@@ -75,8 +75,7 @@ class Channel:
         Raises:
             NotFound, Unavailable: as `find`.
         """
-        if self._reading is not None: return await asyncio.shield(self._reading)
-        if False:
+        if self.cached(at_least) is None and self._reading is not None:
             await asyncio.shield(self._reading)  # it began before this call: what it finds may still be too old
         return self.cached(at_least) or await self._read()
 

@@ -9,9 +9,10 @@ from uuid import UUID, uuid4
 
 import structlog
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from gateway.middleware import errors
-from gateway.middleware.metrics import METRICS
+from gateway.middleware.metrics import Metrics
 from orchestrator import ids
 from orchestrator.errors import TMSError
 
@@ -26,51 +27,63 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame
 REQUEST_ID = web.RequestKey("request_id", UUID)
 
 _SERVER_FAULT = 500
-_REFUSED = 400
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-@web.middleware
-async def entry(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer a request, whatever happens."""
-    began = perf_counter()
-    request[REQUEST_ID] = request_id = uuid4()
-    try:
-        answer = await handler(request)
-    except TMSError as error:
-        answer = _refusal(request, error)
-    except web.HTTPException as error:
-        answer = _refusal(request, errors.of_framework(error))
-    except ConnectionResetError:
-        log.info("client left", method=request.method, path=request.path, request_id=str(request_id))
-        raise
-    except Exception:
-        log.exception("request failed", method=request.method, path=request.path, request_id=str(request_id))
-        answer = errors.answer(TMSError("unexpected"), request_id)
+def entry(metrics: Metrics) -> Middleware:
+    """The middleware that answers a request, whatever happens."""
+
+    @web.middleware
+    async def enter(request: web.Request, handler: Handler) -> web.StreamResponse:
+        began = perf_counter()
+        request[REQUEST_ID] = uuid4()
+        try:
+            answer = await handler(request)
+        except TMSError as error:
+            answer = _refusal(request, error)
+        except web.HTTPException as error:
+            answer = _refusal(request, errors.of_framework(error))
+        except ConnectionResetError:
+            log.info("client left", **_about(request))
+            raise
+        except Exception:
+            log.exception("request failed", **_about(request))
+            answer = errors.answer(TMSError("unexpected"), request[REQUEST_ID])
+        _observe(metrics, request, answer, perf_counter() - began)
+        return answer
+
+    return enter
+
+
+def _observe(metrics: Metrics, request: web.Request, answer: web.StreamResponse, seconds: float) -> None:
     resource = request.match_info.route.resource
-    route = UNMATCHED if resource is None else resource.canonical
-    seconds = perf_counter() - began
-    request.config_dict[METRICS].observe(route, request.method if resource else UNMATCHED, answer.status, seconds)
-    if seconds > SLOW_SECONDS and not answer.prepared:
-        log.warning("slow request", method=request.method, route=route, seconds=seconds, request_id=str(request_id))
-    return answer
+    if resource is None:
+        metrics.observe(UNMATCHED, UNMATCHED, answer.status, seconds)
+    elif answer.prepared:  # a stream, which lasts as long as its reader likes
+        metrics.observe_stream(resource.canonical, request.method, answer.status)
+    else:
+        metrics.observe(resource.canonical, request.method, answer.status, seconds)
+        if seconds > SLOW_SECONDS:
+            log.warning("slow request", seconds=seconds, status=answer.status, **_about(request))
+
+
+def _about(request: web.Request) -> dict[str, str]:
+    request_id = request[REQUEST_ID]
+    return {
+        "method": request.method,
+        "path": request.path,
+        "request_id": str(request_id),
+        "short_id": ids.short_request_id(request_id),
+    }
 
 
 def _refusal(request: web.Request, error: TMSError) -> web.Response:
-    request_id = request[REQUEST_ID]
-    answer = errors.answer(error, request_id)
-    tell = log.error if answer.status >= _SERVER_FAULT else log.info
-    tell(
-        "request refused",
-        method=request.method,
-        path=request.path,
-        status=answer.status,
-        code=error.code,
-        reason=error.message if answer.status >= _SERVER_FAULT else None,
-        request_id=str(request_id),
-        short_id=ids.short_request_id(request_id),
-    )
+    answer = errors.answer(error, request[REQUEST_ID])
+    if answer.status >= _SERVER_FAULT:
+        log.error("request failed", status=answer.status, code=error.code, reason=error.message, **_about(request))
+    else:
+        log.info("request refused", status=answer.status, code=error.code, **_about(request))
     return answer
 
 

@@ -51,6 +51,10 @@ class Metrics:
         children[0].inc()
         children[1].observe(seconds)
 
+    def observe_stream(self, route: str, method: str, status: int) -> None:
+        """Count one request that was answered for as long as its reader stayed."""
+        self._requests.labels(route, method, str(status)).inc()
+
     async def text(self, depths: Sequence[int], owners: Sequence[OwnerStatus]) -> bytes:
         """Everything in Prometheus' text format; an owner that is away is told by `tms_owner_up` 0."""
         for partition, depth in enumerate(depths):

@@ -39,7 +39,7 @@ class Counters(msgspec.Struct, frozen=True):
         return SentTotals(self.total, self.passed, self.failed, self.skipped, self.flaky)
 
 
-class TestItem(msgspec.Struct, frozen=True):
+class TestItem(msgspec.Struct, frozen=True, gc=False):
     """One test (X-055)."""
 
     title: str

@@ -128,7 +128,7 @@ class SentTotals(msgspec.Struct, frozen=True):
 _NOTHING_SENT = SentTotals()
 
 
-class TestResult(msgspec.Struct, frozen=True):
+class TestResult(msgspec.Struct, frozen=True, gc=False):
     """One test of a shard's submission, as its runner reported it; `duration_ms` as it was sent, whole or not."""
 
     title: str

@@ -31,6 +31,8 @@ class Watcher:
                     async for text in socket:
                         frame = json.loads(text)
                         assert frame["type"] == "event", f"a resumed reader of few events gets events: {frame}"
+                        last = self.seen[-1] if self.seen else 0
+                        assert frame["seq"] == last + 1, f"connected after {after}, had {last}, got {frame['seq']}"
                         self.seen.append(frame["seq"])
                         if frame["event"] in ENDS:
                             return
