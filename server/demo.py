@@ -1,6 +1,7 @@
 """`orchestrator demo`: a real suite in four shards on a server of its own, watched live, and what came of it."""
 
 import asyncio
+import logging
 import os
 import re
 import sys
@@ -21,7 +22,7 @@ from tms_sdk.watch import show
 from orchestrator.config import Settings
 from orchestrator.errors import InternalError, Misconfigured
 from orchestrator.identity.roles import Role
-from server import parts
+from server import logs, parts
 from server.offline import create_token
 from server.serve import listening_socket, open_port
 
@@ -47,9 +48,10 @@ async def demo(settings: Settings) -> int:
     """
     if not (PROJECT / SUITE).is_dir() or find_spec("pytest") is None:
         raise Misconfigured("The demo runs the project's own tests: start it with `make demo` in a checkout")
+    logs.configure(logging.WARNING)
     async with _server(settings) as url:
         token = await create_token(settings, "default", "demo", Role.QA_LEAD)
-        out.print(f"Serving at {url}\nRunning: {' '.join(RUN)}\n", highlight=False)
+        out.print(f"Serving at {url}\nRunning: {' '.join(RUN)}\n", highlight=False, soft_wrap=True)
         code = await _run_tests(url, token)
     out.print("\nEverything is stored. Start the server with [bold]make serve[/bold] to look at it again.")
     return code
@@ -72,10 +74,15 @@ async def _server(settings: Settings) -> AsyncIterator[str]:
 
 async def _run_tests(url: str, token: str) -> int:
     """Run the suite as a CI job would, and show what the server tells of it live."""
-    environment = os.environ | {"TMS_URL": url, "TMS_TOKEN": token, "PYTHONUNBUFFERED": "1"}
-    command = [str(Path(sys.executable).parent / RUN[0]), *RUN[1:]]
+    programs = str(Path(sys.executable).parent)
+    environment = os.environ | {
+        "TMS_URL": url,
+        "TMS_TOKEN": token,
+        "PATH": os.pathsep.join((programs, os.environ.get("PATH", os.defpath))),
+        "PYTHONUNBUFFERED": "1",
+    }
     runner = await asyncio.create_subprocess_exec(
-        *command, cwd=PROJECT, env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=PIPE, stderr=STDOUT
+        f"{programs}/{RUN[0]}", *RUN[1:], cwd=PROJECT, env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=PIPE, stderr=STDOUT
     )
     try:
         said: list[str] = []

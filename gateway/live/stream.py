@@ -81,7 +81,7 @@ class Stream:
 
     def tell(self, frame: Frame) -> None:
         """Take a frame from the bus."""
-        if self.has_begun and frame.number > self.head:
+        if self._mending is None and self.has_begun and frame.number == self.head + 1:
             self._pass_on(frame)
         else:
             self.hear_of(frame.number)

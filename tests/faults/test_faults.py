@@ -16,6 +16,7 @@ from storage.embedded import running_database_url
 from tests import orders
 from tests.faults.traffic import Traffic
 from tests.faults.watchers import Watcher
+from tests.patience import eventually
 from tests.running import RunningServer
 
 WATCHED = 24
@@ -88,8 +89,16 @@ def postmaster(server: RunningServer) -> psutil.Process:
     return psutil.Process(int((server.data_dir / "postgres" / "postmaster.pid").read_text().split()[0]))
 
 
-def valkey(server: RunningServer) -> psutil.Process:
-    return next(process for process in server.family() if process.name() == "valkey-server")
+async def valkey(server: RunningServer) -> psutil.Process:
+    """Valkey, once it is there again."""
+    found: list[psutil.Process] = []
+
+    async def is_there() -> bool:
+        found[:] = [process for process in server.family() if process.name() == "valkey-server"]
+        return bool(found)
+
+    await eventually(is_there)
+    return found[0]
 
 
 async def test_each_owner_is_killed_in_turn(running: RunningServer, ordeal: Ordeal) -> None:
@@ -131,8 +140,7 @@ async def test_postgres_goes_and_comes_back(running: RunningServer, ordeal: Orde
 async def test_valkey_is_killed(running: RunningServer, ordeal: Ordeal) -> None:
     async def disturb() -> None:
         for _ in range(2):
-            process = valkey(running)
-            process.kill()
+            (await valkey(running)).kill()
             await ordeal.traffic.progress(50)
 
     await ordeal.undergo(disturb)

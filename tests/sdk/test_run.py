@@ -3,19 +3,16 @@
 import os
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree as ET
 
 import pytest
 
+from tests.plain_pytest import PYTEST, plain, reported
 from tests.sdk.conftest import Server, Tms
 
 Project = Callable[[dict[str, str]], Path]
-
-PYTEST = (sys.executable, "-m", "pytest")
 
 OUTCOMES = """
 import unittest
@@ -111,49 +108,6 @@ def test_subtest_skips(subtests):
 SKIPPED_MODULE = "import pytest\npytest.skip('all of it', allow_module_level=True)\n"
 NEEDS_MORE = "import pytest\npytest.importorskip('there_is_no_such_module')\ndef test_x(): pass\n"
 ALL_PASS = "import pytest\n@pytest.mark.parametrize('n', range(7))\ndef test_n(n): pass\n"
-
-
-def plain(folder: Path, *arguments: str) -> tuple[int, Counter[tuple[str, str, str]]]:
-    """Run plain pytest; return its exit code and how often its JUnit report tells (class name, name, outcome)."""
-    report = folder / "plain.xml"
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    done = subprocess.run(
-        [*PYTEST, *arguments, f"--junitxml={report}", "-p", "no:cacheprovider"],
-        cwd=folder,
-        env=environ,
-        capture_output=True,
-        timeout=300,
-        check=False,
-    )
-    told: dict[tuple[str, str, int], str] = {}
-    times: Counter[tuple[str, str]] = Counter()
-    for case in ET.parse(report).iter("testcase"):  # noqa: S314 - pytest's own report
-        name = case.get("classname", ""), case.get("name", "")
-        kinds = {child.tag for child in case}
-        outcome = "failed" if kinds & {"failure", "error"} else "skipped" if "skipped" in kinds else "passed"
-        error = case.find("error")
-        if error is not None and error.get("message", "").startswith("failed on teardown") and times[name]:
-            # pytest tells a test that failed and whose teardown failed too in two elements.
-            told[*name, times[name]] = "failed"
-            continue
-        times[name] += 1
-        told[*name, times[name]] = outcome
-    return done.returncode, Counter((*name[:2], outcome) for name, outcome in told.items())
-
-
-def reported(tests: list[dict[str, Any]]) -> Counter[tuple[str, str, str]]:
-    """Count what the server has, each test named as JUnit reports name it."""
-    return Counter((*junit_name(test["file"], test["title"]), test["status"]) for test in tests)
-
-
-def junit_name(file: str, title: str) -> tuple[str, str]:
-    module = file.removesuffix(".py").replace("/", ".")
-    if title == file:
-        return "", module
-    base, bracket, params = title.partition("[")
-    *classes, name = base.split("::")
-    return ".".join([module, *classes]), name + bracket + params
 
 
 def last_execution(server: Server) -> dict[str, Any]:

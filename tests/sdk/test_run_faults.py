@@ -15,9 +15,10 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.plain_pytest import PYTEST
 from tests.sdk.conftest import Server, Tms
 from tests.sdk.fake_tms import FakeTMS, Fault
-from tests.sdk.test_run import ALL_PASS, PYTEST, Project
+from tests.sdk.test_run import ALL_PASS, Project
 
 # A test that tells its process and that of a child, and never ends.
 HANGS = """
