@@ -13,6 +13,7 @@ import structlog
 from ray.exceptions import RayError
 
 from actors.execution_owner import ExecutionOwner
+from orchestrator.errors import Unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -112,11 +113,17 @@ class Cluster:
         Args:
             address: of a running Ray cluster; None starts a local one.
             folder: where a local Ray keeps its logs and sockets; its path must be short.
+
+        Raises:
+            Unavailable: there is no cluster at the address.
         """
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         logging.getLogger("ray").setLevel(logging.ERROR)
         options = _LOCAL | {"_temp_dir": str(folder)} if address is None else {"address": address}
-        await asyncio.to_thread(ray.init, **_ALWAYS, **options)
+        try:
+            await asyncio.to_thread(ray.init, **_ALWAYS, **options)
+        except ConnectionError as error:
+            raise Unavailable(f"The Ray cluster at {address} cannot be reached; check TMS_RAY_ADDRESS") from error
         return cls(is_local=address is None)
 
     async def own(self, partitions: int, database_url: str, redis_url: str) -> None:

@@ -12,8 +12,8 @@ R = TypeVar("R")
 
 LEAVE_SECONDS = 10.0
 
-# A fork would carry over this process' threads and sockets.
-_context = get_context("spawn")
+# Forks of a process that has nothing but the modules: as quick as a fork, without this one's threads and sockets.
+_context = get_context("forkserver")
 
 
 class CompanionFailed(Exception):

@@ -70,18 +70,22 @@ def median(values: Sequence[float]) -> float:
     return percentile(values, 0.5)
 
 
+def make_console() -> Console:
+    """Standard output; as wide as a table may get where it is a file, since that cannot be known from it."""
+    return Console(width=None if Console().is_terminal else WIDTH)
+
+
 def show(title: str, figures: Sequence[Figure], console: Console) -> None:
     """Print the table."""
     table = Table(title=title, title_justify="left")
-    table.add_column("figure", no_wrap=True)
+    table.add_column("figure")
     for name in ("value", "floor", "", "ratio", "target"):
         table.add_column(name, justify="right" if name in ("value", "floor", "ratio") else "left", no_wrap=True)
     for one in figures:
         colour = {None: "default", True: "green", False: "red"}[one.met]
         verdict = "" if one.target is None else f"[{colour}]{one.target}: {'yes' if one.met else 'no'}[/]"
         table.add_row(one.name, _number(one.value), _number(one.floor), one.unit, _number(one.ratio), verdict)
-    # Where output goes to a file, its width is unknown; lines that are too long are better than cut ones.
-    console.print(table, width=None if console.is_terminal else WIDTH)
+    console.print(table)
 
 
 def write(name: str, figures: Sequence[Figure]) -> Path:

@@ -7,8 +7,6 @@ import argparse
 import sys
 from collections import Counter
 
-from rich.console import Console
-
 from benchmarks import figures, growth, live, throughput
 from benchmarks.books import Books
 from benchmarks.figures import Figure, figure
@@ -23,7 +21,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="in small, to see that it works")
     is_quick = parser.parse_args().quick
     scale, name = (QUICK, "ingest-quick") if is_quick else (FULL, "ingest")
-    console = Console()
+    console = figures.make_console()
     found = measure(scale, Steps(console))
     figures.show("Results: stored, shown live, and what they cost", found, console)
     console.print(f"Written to {figures.write(name, found)}", highlight=False)

@@ -9,8 +9,6 @@ from multiprocessing.connection import Connection
 from time import monotonic
 from typing import Any
 
-import ray
-
 PAYLOAD_BYTES = 10 * 1024
 START_SECONDS = 60.0
 
@@ -25,6 +23,8 @@ class Echo:
 
 def serve(pipe: Connection) -> None:
     """A companion's work: start a Ray, tell so; for each number told make so many calls, tell the seconds of each."""
+    import ray  # noqa: PLC0415 - takes a second, and no other companion needs it
+
     folder = tempfile.mkdtemp(prefix="tms-br-")
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
     logging.getLogger("ray").setLevel(logging.ERROR)

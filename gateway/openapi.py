@@ -52,7 +52,8 @@ def document(routes: Sequence[Route]) -> Json:
 
 def refusals(route: Route) -> list[HTTPStatus]:
     """Every status of an error that a route can answer."""
-    found = {*route.refusals, HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE}
+    always = (HTTPStatus.BAD_REQUEST, HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE)
+    found = {*route.refusals, *always}
     if route.access is not Access.OPEN:
         found.add(HTTPStatus.UNAUTHORIZED)
     if route.permission is not None:
@@ -63,7 +64,6 @@ def refusals(route: Route) -> list[HTTPStatus]:
         found.add(HTTPStatus.UNPROCESSABLE_ENTITY)
     if route.body is not None:
         found |= {
-            HTTPStatus.BAD_REQUEST,
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
             HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -1,7 +1,7 @@
 """The `orchestrator` command."""
 
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Container, Coroutine
 from typing import Annotated, Any
 
 import msgspec
@@ -52,18 +52,32 @@ def _complain(error: TMSError, code: int) -> int:
     return code
 
 
-def _settings_help() -> str:
+def _epilog(*examples: str, settings: Container[str] | None = None) -> str:
+    """What stands under a command's help: examples, then the settings it reads (all of them if none are named)."""
     rows = "\n".join(
-        f"  {name}{f' = {default}' if default else ''}\n      {about}" for name, default, about in describe()
+        f"  {name}{f' = {default}' if default else ''}\n      {about}"
+        for name, default, about in describe()
+        if settings is None or name in settings
     )
-    return f"Settings, from the environment:\n\n\b\n{rows}"
+    shown = "\n".join(f"  {example}" for example in examples)
+    return f"\b\nExamples:\n{shown}\n\n\b\nSettings, from the environment:\n{rows}"
 
 
-@app.command(epilog=_settings_help())
+_DATABASE = ("TMS_DATABASE_URL", "TMS_DATA_DIR")
+
+
+@app.command(
+    epilog=_epilog(
+        "orchestrator serve",
+        "TMS_HOST=0.0.0.0 TMS_PORT=9000 TMS_DATA_DIR=/var/lib/tms orchestrator serve",
+    )
+)
 def serve() -> None:
     """Start the server: gateway, owners, and - where no managed ones are set - Postgres, Valkey and Ray.
 
     Stops on SIGTERM or Ctrl-C: requests under way are finished, live readers told to come back.
+
+    Exits with 0 then, with 78 where it is set up wrongly, with 69 where a part it needs cannot be reached.
     """
     from server.serve import serve as run  # noqa: PLC0415 - loads Ray, which `--help` and `token` do without
 
@@ -78,7 +92,9 @@ def _announce(settings: Settings) -> Callable[[str], None]:
     return say
 
 
-@app.command()
+@app.command(
+    epilog=_epilog("TMS_DATABASE_URL=postgresql://tms@db/tms orchestrator migrate", settings=_DATABASE),
+)
 def migrate() -> None:
     """Bring the database to this version's schema, and exit; `serve` does this too."""
     from server.offline import migrated  # noqa: PLC0415 - as in serve
@@ -88,7 +104,7 @@ def migrate() -> None:
     out.print(f"The database is up to date, with {partitions} partitions.")
 
 
-@app.command()
+@app.command(epilog=_epilog("make demo", "TMS_PORT=9000 make demo", settings=("TMS_PORT", "TMS_DATA_DIR")))
 def demo() -> None:
     """Run the project's own unit tests in four shards on a server of its own, and watch them live."""
     from server.demo import demo as run  # noqa: PLC0415 - as in serve
@@ -96,16 +112,16 @@ def demo() -> None:
     sys.exit(_run(run(Settings.from_environment())))
 
 
-@token.command("create")
+@token.command(
+    "create",
+    epilog=_epilog("orchestrator token create --name github-actions --role qa_lead", settings=_DATABASE),
+)
 def token_create(
     name: Annotated[str, typer.Option(help="What it is for, such as the CI system that uses it.")],
     role: Annotated[Role, typer.Option(help="What it may do.")] = Role.ADMIN,
     tenant: Annotated[str, typer.Option(help="Whose it is; made if there is none of this name.")] = "default",
 ) -> None:
-    """Make an API token and print it; this is the only time it is shown.
-
-    Example: orchestrator token create --name github-actions --role qa_lead
-    """
+    """Make an API token and print it; this is the only time it is shown."""
     from server.offline import create_token  # noqa: PLC0415 - as in serve
 
     _print_secret(_run(create_token(Settings.from_environment(), tenant, name, role)))
@@ -115,7 +131,7 @@ def _print_secret(secret: str) -> None:
     print(secret)  # noqa: T201 - alone on standard output, for scripts
 
 
-@token.command("list")
+@token.command("list", epilog=_epilog("orchestrator token list --json", settings=_DATABASE))
 def token_list(
     tenant: Annotated[str, typer.Option(help="Whose tokens.")] = "default",
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,  # noqa: FBT002 - a flag
@@ -135,7 +151,7 @@ def token_list(
     out.print(table)
 
 
-@token.command("revoke")
+@token.command("revoke", epilog=_epilog("orchestrator token revoke tok_…", settings=_DATABASE))
 def token_revoke(
     token_id: Annotated[str, typer.Argument(help="The id, as `token list` shows it.")],
     tenant: Annotated[str, typer.Option(help="Whose token.")] = "default",

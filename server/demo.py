@@ -5,7 +5,7 @@ import logging
 import os
 import re
 import sys
-from asyncio.subprocess import PIPE, STDOUT, Process
+from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
@@ -17,7 +17,6 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from tms_sdk.watch import show
 
 from orchestrator.config import Settings
 from orchestrator.errors import InternalError, Misconfigured
@@ -25,6 +24,7 @@ from orchestrator.identity.roles import Role
 from server import logs, parts
 from server.offline import create_token
 from server.serve import listening_socket, open_port
+from tms_sdk.watch import show
 
 SHARDS = 4
 PROJECT = Path(__file__).parent.parent
@@ -81,13 +81,14 @@ async def _run_tests(url: str, token: str) -> int:
         "PATH": os.pathsep.join((programs, os.environ.get("PATH", os.defpath))),
         "PYTHONUNBUFFERED": "1",
     }
+    program, *arguments = RUN
     runner = await asyncio.create_subprocess_exec(
-        f"{programs}/{RUN[0]}", *RUN[1:], cwd=PROJECT, env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=PIPE, stderr=STDOUT
+        f"{programs}/{program}", *arguments, cwd=PROJECT, env=environment, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT
     )
+    said: list[str] = []
     try:
-        said: list[str] = []
         execution_id = await _execution_id(runner, said)
-        rest = asyncio.create_task(_read(runner, said))
+        rest = asyncio.create_task(_listen(runner, said))
         await show(url, token, execution_id, out)
         await rest
         code = await runner.wait()
@@ -103,25 +104,27 @@ async def _run_tests(url: str, token: str) -> int:
 
 async def _execution_id(runner: Process, said: list[str]) -> str:
     """The execution, which the runner names as soon as it has made it."""
-    assert runner.stdout is not None  # noqa: S101 - it was asked for
-    async for line in runner.stdout:
-        said.append(line.decode())
-        if found := re.search(r"exec_\d+", said[-1]):
+    async for line in _lines(runner):
+        said.append(line)
+        if found := re.search(r"exec_\d+", line):
             return found.group()
     raise InternalError(f"The runner made no execution:\n{''.join(said)}")
 
 
-async def _read(runner: Process, said: list[str]) -> None:
-    assert runner.stdout is not None  # noqa: S101 - it was asked for
-    async for line in runner.stdout:
-        said.append(line.decode())
+async def _listen(runner: Process, said: list[str]) -> None:
+    said.extend([line async for line in _lines(runner)])
+
+
+async def _lines(runner: Process) -> AsyncIterator[str]:
+    while runner.stdout is not None and (line := await runner.stdout.readline()):
+        yield line.decode(errors="replace")
 
 
 async def _show_result(url: str, token: str, execution_id: str) -> None:
     """Totals, the slowest tests, and where to look."""
     headers = {"Authorization": f"Bearer {token}"}
-    async with aiohttp.ClientSession(headers=headers) as session, session.get(f"{url}/reports/{execution_id}") as answer:
-        answer.raise_for_status()
+    async with aiohttp.ClientSession(url, headers=headers, raise_for_status=True) as session:
+        answer = await session.get(f"/reports/{execution_id}")
         report: dict[str, Any] = msgspec.json.decode(await answer.read())
     slowest = Table("slowest tests", "shard", "ms", box=None, header_style="bold")
     for test in report["slowestTests"][:5]:

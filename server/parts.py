@@ -43,15 +43,24 @@ async def stores(settings: Settings) -> AsyncIterator[Stores]:
 
     Raises:
         Misconfigured: the settings do not fit together, or the data folder cannot be used.
-        Unavailable: the database cannot be reached.
     """
-    if settings.database_url is None and settings.redis_url is None:
-        async with EmbeddedServers(settings.data_dir) as embedded:
-            yield Stores(embedded.database_url, embedded.redis_url)
-    elif settings.database_url is None or settings.redis_url is None:
-        raise Misconfigured("Set both TMS_DATABASE_URL and TMS_REDIS_URL, or neither to use the embedded ones")
-    else:
-        yield Stores(settings.database_url, settings.redis_url)
+    managed = _managed(settings)
+    if managed is not None:
+        yield managed
+        return
+    async with EmbeddedServers(settings.data_dir) as embedded:
+        yield Stores(embedded.database_url, embedded.redis_url)
+
+
+def _managed(settings: Settings) -> Stores | None:
+    """The stores that the settings name; None where they name none."""
+    match settings.database_url, settings.redis_url:
+        case None, None:
+            return None
+        case str(database_url), str(redis_url):
+            return Stores(database_url, redis_url)
+        case _:
+            raise Misconfigured("Set both TMS_DATABASE_URL and TMS_REDIS_URL, or neither to use the embedded ones")
 
 
 @asynccontextmanager
@@ -110,10 +119,14 @@ async def _side_by_side(stack: AsyncExitStack, settings: Settings) -> tuple[Stor
 
 async def _check(settings: Settings) -> None:
     """Find out at once what would only come to light after Ray has started, which takes some seconds."""
-    if settings.database_url is None:
+    managed = _managed(settings)
+    if managed is None:
         async with DataFolderLock(settings.data_dir):
             return
-    connection = await postgres.connect(settings.database_url)
+    try:
+        connection = await postgres.connect(managed.database_url)
+    except postgres.DatabaseError as error:
+        raise Misconfigured(f"The database of TMS_DATABASE_URL refuses: {error}") from error
     await connection.close()
 
 

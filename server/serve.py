@@ -10,6 +10,7 @@ import structlog
 from aiohttp import web
 
 from gateway.app import build_app
+from gateway.runner import Runner
 from gateway.services import Services
 from orchestrator.config import Settings
 from orchestrator.errors import Misconfigured
@@ -53,7 +54,7 @@ def _stop_on_signals(stop: asyncio.Event) -> None:
 @asynccontextmanager
 async def open_port(services: Services, port: socket.socket) -> AsyncIterator[str]:
     """Answer requests on a bound socket; at the end, those under way are finished first."""
-    runner = web.AppRunner(build_app(services), access_log=None, shutdown_timeout=GRACE_SECONDS)
+    runner = Runner(build_app(services), access_log=None, shutdown_timeout=GRACE_SECONDS)
     await runner.setup()
     try:
         await web.SockSite(runner, port, backlog=BACKLOG).start()

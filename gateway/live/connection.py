@@ -40,7 +40,7 @@ _CODES: dict[type[TMSError], int] = {
 RIGHT_SECONDS = 30.0
 """How often it is made sure that a reader may still look."""
 
-CLOSE_SECONDS = 3.0
+CLOSE_SECONDS = 5.0
 """How long a reader may take to say goodbye before its connection is cut."""
 
 _MOST_BYTES_IN = 4096

@@ -87,16 +87,20 @@ def _refusal(request: web.Request, error: TMSError) -> web.Response:
     return answer
 
 
-async def add_headers(request: web.BaseRequest, answer: web.StreamResponse) -> None:
-    """Headers that every answer has, streams included."""
+async def add_headers(request: web.Request, answer: web.StreamResponse) -> None:
+    """Headers that every answer has, streams included; a signal of the framework."""
+    request_id = request.get(REQUEST_ID)  # None where the framework refused before the application was asked
+    add_common_headers(answer, uuid4() if request_id is None else request_id)
+
+
+def add_common_headers(answer: web.StreamResponse, request_id: UUID) -> None:
+    """Headers that every answer has."""
     headers = answer.headers
-    request_id = request.get(REQUEST_ID)
-    if request_id is not None:
-        headers["X-Request-Id"] = str(request_id)
+    headers["X-Request-Id"] = str(request_id)
     headers["X-Content-Type-Options"] = "nosniff"
+    headers["Server"] = "tms"
     headers.setdefault("Cache-Control", "no-store")
     headers.setdefault("Content-Security-Policy", _POLICY)
-    headers["Server"] = "tms"
 
 
 async def expect(request: web.Request) -> None:

@@ -18,7 +18,7 @@ from storage.executions import EventRecord, Position, TestPosition, TestRecord
 ShardNumber = Annotated[int, Meta(ge=1, le=MAX_SHARDS)]
 TestPageSize = Annotated[int, Meta(ge=1, le=1000)]
 EventPageSize = Annotated[int, Meta(ge=1, le=1000)]
-FileName = Annotated[str, Meta(max_length=4000)]
+FileName = Annotated[str, Meta(max_length=1000)]
 
 
 class TestQuery(msgspec.Struct, frozen=True, kw_only=True, rename={"search": "q"}):

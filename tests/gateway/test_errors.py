@@ -210,6 +210,36 @@ async def test_large_answers_are_compressed_for_those_who_take_it(api: Api) -> N
     assert "Content-Encoding" not in (await api.get("/healthz", headers={"Accept-Encoding": "gzip"})).headers
 
 
+async def exchange(server: RunningServer, sent: bytes) -> bytes:
+    host, port = server.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(sent)
+    received = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    return received
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"hello\r\n\r\n",
+        b"GET /" + b"x" * 10_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer verysecret" + b"x" * 10_000 + b"\r\n\r\n",
+        b"POST /api/results HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n",
+    ],
+    ids=["no HTTP", "long path", "long header", "wrong length", "NUL"],
+)
+async def test_what_is_not_http_is_refused_in_the_same_form(server: RunningServer, sent: bytes) -> None:
+    head, _, body = (await exchange(server, sent)).partition(b"\r\n\r\n")
+
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert json.loads(body)["error"]["code"] == "BAD_REQUEST"
+    assert f"X-Request-Id: {json.loads(body)['request_id']}".encode() in head
+    assert "verysecret" not in server.log
+
+
 async def test_a_client_may_ask_before_it_sends_its_body(server: RunningServer) -> None:
     host, port = server.url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))

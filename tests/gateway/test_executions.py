@@ -1,12 +1,14 @@
 """Create, look, list and cancel, as the documents have it."""
 
 import re
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from orchestrator.identity.roles import Role
 from tests.gateway.conftest import CREATION, Api, TokenMaker, moment
+from tests.patience import eventually
 
 MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 
@@ -68,7 +70,7 @@ async def test_every_documented_word_is_accepted(api: Api, field: str, values: l
         assert (await api.state(execution_id))[field] == value
 
 
-@pytest.mark.contract("X-013", "X-015", "X-017")
+@pytest.mark.contract("X-013", "X-015", "X-017", "X-066")
 async def test_what_was_sent_travels_into_the_events(api: Api) -> None:
     created = await api.create(provider="github-actions", metadata={"branch": "main", "free": [1, {"a": None}]})
     await api.tell(created, "execution.started")
@@ -166,8 +168,6 @@ async def test_an_execution_goes_from_created_to_completed(api: Api) -> None:
 
 
 def _milliseconds(progress: Any) -> int:
-    from datetime import datetime, timedelta  # noqa: PLC0415 - for this sum alone
-
     spent = datetime.fromisoformat(progress["completedAt"]) - datetime.fromisoformat(progress["startedAt"])
     return spent // timedelta(milliseconds=1)
 
@@ -182,6 +182,23 @@ async def test_an_execution_fails_and_is_cancelled(api: Api) -> None:
     state = await api.state(failed["executionId"])
     assert (state["status"], state["reason"], state["reasonCode"]) == ("failed", "no browsers", "reported")
     assert (await api.state(cancelled["executionId"]))["status"] == "cancelled"
+
+
+@pytest.mark.contract("X-030")
+async def test_an_execution_that_never_reports_fails_in_time(api: Api) -> None:
+    silent = await api.create(configuration={"shards": 2, "timeout": 1000})
+    await api.tell(silent, "shard.started", {"shardId": "2"})
+
+    async def has_failed() -> bool:
+        return bool((await api.state(silent["executionId"]))["status"] == "failed")
+
+    await eventually(has_failed)
+    state = await api.state(silent["executionId"])
+    assert (state["reasonCode"], state["progress"]["duration"] >= 1000) == ("timeout", True)
+    assert [shard["status"] for shard in state["shardResults"]] == ["lost", "lost"]
+    events = (await api.get(f"/api/executions/{silent['executionId']}/events")).json["events"]
+    assert events[-1]["event"] == "execution.failed"
+    assert (events[-1]["data"]["lostShards"], events[-1]["data"]["missingShards"]) == (["2"], ["1"])
 
 
 @pytest.mark.contract("X-024", "X-083")

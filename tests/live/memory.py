@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from gateway.live.frames import Frame, Kind
 from gateway.live.replay import Replay, Snapshot
 from orchestrator.errors import Unavailable
-from orchestrator.executions.model import ExecutionStatus
+from orchestrator.executions.model import UNFINISHED, ExecutionStatus
 from storage.bus import EventNews, News, TestsNews
 from storage.live import Head
 
@@ -22,11 +22,15 @@ class MemoryLog(Replay):
     def __init__(self) -> None:
         self.events_of: dict[str, int] = {}
         self.tests_of: dict[str, int] = {}
+        self.status_of: dict[str, ExecutionStatus] = {}
         self.failures = 0
         self.reads = 0
 
-    def commit(self, execution_id: str, events: int, tests: int = 0) -> News:
-        """Append some; returns the news of it."""
+    def commit(
+        self, execution_id: str, events: int, tests: int = 0, status: ExecutionStatus = ExecutionStatus.RUNNING
+    ) -> News:
+        """Append some, the last of which lead to the status; returns the news of it."""
+        self.status_of[execution_id] = status
         seq = self.events_of.get(execution_id, 0)
         frame = self.tests_of.get(execution_id, 0)
         self.events_of[execution_id] = seq + events
@@ -34,7 +38,7 @@ class MemoryLog(Replay):
         return News(
             partition=0,
             events=[
-                EventNews(TENANT, execution_id, number, SUITE, ENVIRONMENT, "running", b"{}")
+                EventNews(TENANT, execution_id, number, SUITE, ENVIRONMENT, status, b"{}")
                 for number in range(seq + 1, seq + events + 1)
             ],
             tests=[
@@ -52,7 +56,7 @@ class MemoryLog(Replay):
                     Kind.SNAPSHOT,
                     self.events_of[execution_id],
                     b"{}",
-                    ExecutionStatus.RUNNING,
+                    self.status_of[execution_id],
                 ),
                 self._head(execution_id),
             )
@@ -84,7 +88,11 @@ class MemoryLog(Replay):
 
     async def unfinished_or_new(self, tenant_id: int, since: datetime | None) -> tuple[list[Head], datetime]:
         await self._away()
-        heads = [self._head(execution_id) for execution_id in self.events_of] if tenant_id == TENANT else []
+        heads = [
+            self._head(execution_id)
+            for execution_id, status in self.status_of.items()
+            if tenant_id == TENANT and (status in UNFINISHED or since is not None)
+        ]
         await asyncio.sleep(0)
         return heads, since or datetime.now(UTC)
 
@@ -95,7 +103,7 @@ class MemoryLog(Replay):
             self.tests_of[execution_id],
             SUITE,
             ENVIRONMENT,
-            ExecutionStatus.RUNNING,
+            self.status_of[execution_id],
         )
 
     async def _away(self) -> None:

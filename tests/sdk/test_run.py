@@ -1,7 +1,6 @@
 """`tms run` on real pytest projects: what the server has afterwards is what plain pytest reports, test by test."""
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path

@@ -1,0 +1,143 @@
+"""A client of a live server: what happens to executions, and readers of both transports."""
+
+import json
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+Json = dict[str, Any]
+
+
+class Client:
+    """Speaks to one server with one token."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str, token: str) -> None:
+        self.url = url
+        self.headers = {"Authorization": f"Bearer {token}"}
+        self.token = token
+        self._session = session
+
+    def at(self, url: str | None = None, token: str | None = None) -> "Client":
+        """The same, at another server or with another token."""
+        return Client(self._session, url or self.url, token or self.token)
+
+    async def ask(self, method: str, path: str, body: Json | None = None, **headers: str) -> tuple[int, Any]:
+        """One request; status and decoded answer."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        url = path if path.startswith("http") else self.url + path
+        async with self._session.request(method, url, json=body, headers=self.headers | named) as answer:
+            return answer.status, await answer.json()
+
+    async def create(self, shards: int = 2, **fields: Any) -> Json:
+        """A new execution, as its creation answered."""
+        body = {"testSuite": "smoke", "environment": "staging", "provider": "tests"} | fields
+        status, created = await self.ask("POST", "/api/executions", body | {"configuration": {"shards": shards}})
+        assert status == 201, created
+        return dict(created)
+
+    async def submit(self, execution: Json, shard: int = 1, tests: Sequence[Json] = (), **fields: Any) -> None:
+        """Results of a shard."""
+        body = {"executionId": execution["executionId"], "shardId": str(shard), "status": "completed"}
+        status, answer = await self.ask("POST", "/api/results", body | {"tests": list(tests)} | fields)
+        assert status == 201, answer
+
+    async def progress(self, execution: Json, **data: Any) -> None:
+        """A sign of life, of any size."""
+        body = {
+            "event": "execution.progress",
+            "timestamp": datetime.now(UTC).isoformat(),
+            "executionId": execution["executionId"],
+            "data": data,
+        }
+        runner = self.at(token=execution["webhookToken"])
+        status, answer = await runner.ask("POST", execution["webhookUrl"], body)
+        assert status == 200, answer
+
+    def watch(self, execution: Json | str, query: str = "", **options: Any) -> "connect":
+        """The websocket of one execution."""
+        execution_id = execution if isinstance(execution, str) else execution["executionId"]
+        return self.websocket(f"/api/executions/{execution_id}/live{query}", **options)
+
+    def websocket(self, path: str, **options: Any) -> "connect":
+        """A websocket; the token goes into the header unless there are subprotocols."""
+        if "subprotocols" not in options:
+            options.setdefault("additional_headers", self.headers)
+        return connect(self.url.replace("http", "ws", 1) + path, max_size=None, **options)
+
+    @asynccontextmanager
+    async def stream(self, path: str, **headers: str) -> AsyncIterator["EventStream"]:
+        """A stream of server-sent events, or its refusal."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        accept = {"Accept": "text/event-stream"}
+        async with self._session.get(self.url + path, headers=self.headers | accept | named) as answer:
+            yield EventStream(answer)
+
+
+class EventStream:
+    """Server-sent events as a browser takes them apart."""
+
+    def __init__(self, answer: aiohttp.ClientResponse) -> None:
+        self.answer = answer
+
+    async def next(self) -> tuple[str | None, Json] | None:
+        """The `id` and the decoded data of the next event; None at the end."""
+        number: str | None = None
+        data: list[str] = []
+        async for raw in self.answer.content:
+            line = raw.decode().rstrip("\n")
+            name, _, value = line.partition(": ")
+            if name == "id":
+                number = value
+            elif name == "data":
+                data.append(value)
+            elif not line and data:
+                return number, json.loads("\n".join(data))
+        return None
+
+
+async def take(websocket: ClientConnection, frames: int) -> list[Json]:
+    """The next frames."""
+    return [json.loads(await websocket.recv()) for _ in range(frames)]
+
+
+async def take_until(websocket: ClientConnection, event: str) -> list[Json]:
+    """The next frames up to an event."""
+    frames: list[Json] = []
+    while not frames or frames[-1].get("event") != event:
+        frames += await take(websocket, 1)
+    return frames
+
+
+async def closed_with(websocket: ClientConnection) -> tuple[int, str]:
+    """The code and reason that the server closes with, whatever it sends before that."""
+    try:
+        while True:
+            await websocket.recv()
+    except ConnectionClosed as closed:
+        assert closed.rcvd is not None
+        return closed.rcvd.code, closed.rcvd.reason
+
+
+def names(frames: Sequence[Json]) -> list[str]:
+    """What each frame is: the event's name, or the frame's type."""
+    return [frame.get("event", frame["type"]) for frame in frames]
+
+
+def tests(number: int) -> list[Json]:
+    """So many test results."""
+    return [{"title": f"test {index}", "status": "passed", "duration": index} for index in range(1, number + 1)]
+
+
+def narrow_socket(url: str) -> socket.socket:
+    """A connection that takes in little while nobody reads from it."""
+    host, _, port = url.removeprefix("http://").partition(":")
+    narrow = socket.socket()
+    narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
+    narrow.connect((host, int(port)))
+    return narrow

@@ -1,0 +1,112 @@
+"""Two servers that share a Ray cluster, a Postgres and a bus."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import aiohttp
+import psutil
+import pytest
+from websockets.asyncio.client import connect
+
+from server.parts import Stores
+from storage import postgres
+from tests.patience import eventually
+from tests.running import RunningServer
+
+RAY = Path(sys.executable).parent / "ray"
+HOST = "127.0.0.2"  # Ray takes 127.0.0.1 for "whatever address this machine has in the network"
+SECRET_KEY = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture(scope="module")
+def ray_address(tmp_path_factory: pytest.TempPathFactory, unused_tcp_port_factory: Any) -> Iterator[str]:
+    """A Ray cluster of one node, started as an operator would, in a folder of its own."""
+    port = unused_tcp_port_factory()
+    folder = tmp_path_factory.mktemp("r")
+    command = [str(RAY), "start", "--head", "--block", f"--port={port}", f"--node-ip-address={HOST}"]
+    command += ["--include-dashboard=false", "--num-cpus=2", "--disable-usage-stats", f"--temp-dir={folder}"]
+    environment = pytest.MonkeyPatch()
+    environment.setenv("RAY_AUTH_MODE", "token")
+    environment.setenv("RAY_AUTH_TOKEN", uuid4().hex)
+    with (folder / "head.log").open("w") as log:
+        head = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+    family = psutil.Process(head.pid)
+    try:
+        yield f"{HOST}:{port}"
+    finally:
+        environment.undo()
+        children = family.children(recursive=True)
+        head.terminate()
+        head.wait(30)
+        for child in children:
+            if child.is_running():
+                child.kill()
+        psutil.wait_procs(children, timeout=10)
+
+
+@pytest.fixture
+def pair(stores: Stores, ray_address: str, tmp_path: Path) -> Iterator[list[RunningServer]]:
+    servers = [
+        RunningServer(
+            tmp_path / name,
+            database_url=stores.database_url,
+            redis_url=stores.redis_url,
+            ray_address=ray_address,
+            secret_key=SECRET_KEY,
+        )
+        for name in ("a", "b")
+    ]
+    with servers[0], servers[1]:
+        yield servers
+
+
+async def test_servers_share_owners_and_readers_see_what_the_other_took_in(
+    pair: list[RunningServer], stores: Stores
+) -> None:
+    here, there = pair
+    assert {owner.pid for owner in here.owners()} == {owner.pid for owner in there.owners()}
+    headers = {"Authorization": f"Bearer {here.token}"}
+    async with aiohttp.ClientSession(headers=headers) as session:
+        execution_id = await create(session, here)
+        address = here.url.replace("http", "ws", 1) + f"/api/executions/{execution_id}/live?after=0"
+        async with connect(address, additional_headers=headers) as socket:
+            await submit(session, there, execution_id, "1")
+            names = [json.loads(await socket.recv())["event"] for _ in range(3)]
+            assert names == ["execution.created", "execution.started", "shard.completed"]
+        # The server that made the owners dies; they stay, and the other goes on with them.
+        owners = {owner.pid for owner in here.owners()}
+        here.kill()
+        await submit(session, there, execution_id, "2")
+        assert {owner.pid for owner in there.owners()} == owners
+        # An owner dies; the server that is left brings it back.
+        there.owners()[0].kill()
+
+        async def all_back() -> bool:
+            async with session.get(f"{there.url}/readyz") as answer:
+                return answer.status == 200
+
+        await eventually(all_back)
+    connection = await postgres.connect(stores.database_url)
+    status = await connection.fetchval("SELECT status FROM executions WHERE execution_id = $1", execution_id)
+    await connection.close()
+    assert status == "completed"
+
+
+async def create(session: aiohttp.ClientSession, server: RunningServer) -> str:
+    body = {"testSuite": "smoke", "environment": "dev", "provider": "x", "configuration": {"shards": 2}}
+    async with session.post(f"{server.url}/api/executions", json=body) as answer:
+        assert answer.status == 201, await answer.text()
+        execution_id: str = (await answer.json())["executionId"]
+        return execution_id
+
+
+async def submit(session: aiohttp.ClientSession, server: RunningServer, execution_id: str, shard: str) -> None:
+    body = {"executionId": execution_id, "shardId": shard, "status": "completed"}
+    async with asyncio.timeout(60), session.post(f"{server.url}/api/results", json=body) as answer:
+        assert answer.status == 201, await answer.text()
