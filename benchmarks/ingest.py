@@ -4,6 +4,7 @@ README.md says what each figure means. With `--quick` everything is measured in 
 """
 
 import argparse
+import signal
 import sys
 from collections import Counter
 
@@ -21,6 +22,8 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="in small, to see that it works")
     is_quick = parser.parse_args().quick
     scale, name = (QUICK, "ingest-quick") if is_quick else (FULL, "ingest")
+    # As Ctrl-C does: the servers and helpers that were started end with their `with` blocks.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     console = figures.make_console()
     found = measure(scale, Steps(console))
     figures.show("Results: stored, shown live, and what they cost", found, console)

@@ -79,9 +79,9 @@ def serve() -> None:
 
     Exits with 0 then, with 78 where it is set up wrongly, with 69 where a part it needs cannot be reached.
     """
+    settings = Settings.from_environment()
     from server.serve import serve as run  # noqa: PLC0415 - loads Ray, which `--help` and `token` do without
 
-    settings = Settings.from_environment()
     _run(run(settings, _announce(settings)))
 
 

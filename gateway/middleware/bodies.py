@@ -7,6 +7,9 @@ from aiohttp import web
 
 from orchestrator.errors import BadRequest, TooLarge, UnsupportedMedia
 
+READ_SECONDS = 120.0
+"""How long a body may take to come."""
+
 _FORMS = ("multipart/", "application/x-www-form-urlencoded")
 _ENCODINGS = frozenset({"gzip", "x-gzip", "deflate"})
 # zlib: take a gzip or a zlib header, whichever there is.
@@ -29,7 +32,10 @@ async def read(request: web.Request, limit: int) -> bytes:
     if (request.content_length or 0) > limit:
         raise _too_large(limit)
     try:
-        raw = await request.read()
+        async with asyncio.timeout(READ_SECONDS):
+            raw = await request.read()
+    except TimeoutError:
+        raise BadRequest(f"The body did not come within {READ_SECONDS:g} seconds") from None
     except web.HTTPRequestEntityTooLarge:
         raise _too_large(limit) from None
     encoding = request.headers.get("Content-Encoding", "identity").lower()

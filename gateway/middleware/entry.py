@@ -14,7 +14,7 @@ from aiohttp.typedefs import Middleware
 from gateway.middleware import errors
 from gateway.middleware.metrics import Metrics
 from orchestrator import ids
-from orchestrator.errors import TMSError
+from orchestrator.errors import BadRequest, TMSError
 
 log = structlog.get_logger(__name__)
 
@@ -44,9 +44,9 @@ def entry(metrics: Metrics) -> Middleware:
             answer = _refusal(request, error)
         except web.HTTPException as error:
             answer = _refusal(request, errors.of_framework(error))
-        except ConnectionResetError:
+        except ConnectionResetError:  # nobody reads this answer
             log.info("client left", **_about(request))
-            raise
+            answer = errors.answer(BadRequest("The connection was lost"), request[REQUEST_ID])
         except Exception:
             log.exception("request failed", **_about(request))
             answer = errors.answer(TMSError("unexpected"), request[REQUEST_ID])

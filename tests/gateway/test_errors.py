@@ -234,7 +234,7 @@ async def exchange(server: RunningServer, sent: bytes) -> bytes:
 async def test_what_is_not_http_is_refused_in_the_same_form(server: RunningServer, sent: bytes) -> None:
     head, _, body = (await exchange(server, sent)).partition(b"\r\n\r\n")
 
-    assert head.startswith(b"HTTP/1.1 400 ")
+    assert head.split()[1] == b"400"
     assert json.loads(body)["error"]["code"] == "BAD_REQUEST"
     assert f"X-Request-Id: {json.loads(body)['request_id']}".encode() in head
     assert "verysecret" not in server.log

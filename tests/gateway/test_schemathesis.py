@@ -19,7 +19,7 @@ CHECKS = (
     "allow_header_conformance",
     "ignored_auth",
 )
-EXAMPLES = 15
+EXAMPLES = 8
 
 
 @pytest.mark.contract("X-080", "X-083")

@@ -3,7 +3,7 @@
 import json
 import socket
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -116,20 +116,19 @@ async def take_until(websocket: ClientConnection, event: str) -> list[Json]:
 
 async def closed_with(websocket: ClientConnection) -> tuple[int, str]:
     """The code and reason that the server closes with, whatever it sends before that."""
-    try:
-        while True:
-            await websocket.recv()
-    except ConnectionClosed as closed:
-        assert closed.rcvd is not None
-        return closed.rcvd.code, closed.rcvd.reason
+    with suppress(ConnectionClosed):
+        async for _ in websocket:
+            pass
+    assert websocket.close_code is not None
+    return websocket.close_code, websocket.close_reason or ""
 
 
 def names(frames: Sequence[Json]) -> list[str]:
     """What each frame is: the event's name, or the frame's type."""
-    return [frame.get("event", frame["type"]) for frame in frames]
+    return [str(frame.get("event", frame["type"])) for frame in frames]
 
 
-def tests(number: int) -> list[Json]:
+def results(number: int) -> list[Json]:
     """So many test results."""
     return [{"title": f"test {index}", "status": "passed", "duration": index} for index in range(1, number + 1)]
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.live.client import Client, tests
+from tests.live.client import Client, results
 from tests.live.conftest import TokenMaker
 
 
@@ -33,7 +33,7 @@ async def test_goes_on_after_the_last_event_id(client: Client) -> None:
 
 async def test_frames_of_tests_have_no_id_so_that_the_last_one_stays_an_events(client: Client) -> None:
     execution = await client.create(shards=1)
-    await client.submit(execution, 1, tests(2))
+    await client.submit(execution, 1, results(2))
     async with client.stream(f"/api/executions/{execution['executionId']}/live?after=4&tests=1") as stream:
         event = await stream.next()
     assert event is not None
@@ -58,7 +58,7 @@ async def test_all_executions_have_no_ids(client: Client) -> None:
     assert (event[0], event[1]["executionId"]) == (None, execution["executionId"])
 
 
-@pytest.mark.parametrize("path", ["/api/executions/exec_unknown/live", "/api/executions/%2e%2e/live"])
+@pytest.mark.parametrize("path", ["/api/executions/exec_unknown/live", "/api/executions/%20/live"])
 async def test_an_unknown_execution_is_answered_404(client: Client, path: str) -> None:
     async with client.stream(path) as stream:
         assert stream.answer.status == 404

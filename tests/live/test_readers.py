@@ -190,6 +190,15 @@ async def test_readers_stay_while_the_database_is_away(hub: Hub, memory: MemoryL
     assert reader.numbers(EVENT) == [3, 4, 5, 6]
 
 
+async def test_a_reader_of_all_waits_for_snapshots_while_the_database_is_away(hub: Hub, memory: MemoryLog) -> None:
+    follower = await Reader(hub).follow()
+    memory.failures = 3
+    await settle()
+    await told(hub, memory.commit(X, events=1))
+    assert frames(follower)[0] in [(X, SNAPSHOT, 2), (X, SNAPSHOT, 3)]
+    assert follower.numbers(SNAPSHOT, EVENT)[-1] == 3
+
+
 async def test_nobody_comes_while_the_database_is_away(hub: Hub, memory: MemoryLog) -> None:
     memory.failures = 2
     with pytest.raises(Unavailable):

@@ -6,7 +6,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from orchestrator.identity.roles import Role
-from tests.live.client import Client, closed_with, names, take, take_until, tests
+from tests.live.client import Client, closed_with, names, results, take, take_until
 from tests.live.conftest import TokenMaker
 from tests.running import RunningServer
 
@@ -17,8 +17,8 @@ async def test_begins_with_what_get_prints_and_goes_on_with_each_event(client: C
         (snapshot,) = await take(live, 1)
         _, state = await client.ask("GET", f"/api/executions/{execution['executionId']}")
         assert snapshot == {"type": "snapshot", "seq": 1, "execution": state}
-        await client.submit(execution, 1, tests(3))
-        await client.submit(execution, 2, tests(2))
+        await client.submit(execution, 1, results(3))
+        await client.submit(execution, 2, results(2))
         frames = await take_until(live, "execution.completed")
     assert names(frames) == ["execution.started", "shard.completed", "shard.completed", "execution.completed"]
     assert [frame["seq"] for frame in frames] == [2, 3, 4, 5]
@@ -29,9 +29,9 @@ async def test_begins_with_what_get_prints_and_goes_on_with_each_event(client: C
 async def test_stays_open_after_the_end_for_results_that_replace_others(client: Client) -> None:
     execution = await client.create(shards=1)
     async with client.watch(execution) as live:
-        await client.submit(execution, 1, tests(3))
+        await client.submit(execution, 1, results(3))
         await take_until(live, "execution.completed")
-        await client.submit(execution, 1, tests(4))
+        await client.submit(execution, 1, results(4))
         (frame,) = await take(live, 1)
     assert (frame["event"], frame["seq"], frame["data"]["results"]["total"]) == ("shard.completed", 5, 4)
 
@@ -39,7 +39,7 @@ async def test_stays_open_after_the_end_for_results_that_replace_others(client: 
 async def test_a_replay_gives_the_very_bytes_of_the_live_stream(client: Client) -> None:
     execution = await client.create(shards=1, metadata={"branch": "main", "note": "ünïcode\n"})
     async with client.watch(execution, "?after=0&tests=1") as live:
-        await client.submit(execution, 1, tests(201))
+        await client.submit(execution, 1, results(201))
         first = [await live.recv() for _ in range(6)]
     async with client.watch(execution, "?after=0&tests=1") as live:
         again = [await live.recv() for _ in range(6)]
@@ -74,7 +74,7 @@ async def test_single_tests_come_in_numbered_frames_and_can_be_resumed(client: C
     }
     async with client.watch(execution, "?tests=1") as live:
         await take(live, 1)
-        await client.submit(execution, 1, [sent, *tests(250)])
+        await client.submit(execution, 1, [sent, *results(250)])
         frames = [frame for frame in await take(live, 4) if frame["type"] == "tests"]
         assert [(frame["n"], frame["shardId"], len(frame["tests"])) for frame in frames] == [
             (1, "1", 200),
@@ -82,7 +82,7 @@ async def test_single_tests_come_in_numbered_frames_and_can_be_resumed(client: C
         ]
         assert frames[0]["tests"][0] == sent | {"ordinal": 1}
         assert frames[0]["tests"][1]["duration"] == 1
-        await client.submit(execution, 2, tests(1))
+        await client.submit(execution, 2, results(1))
         later = [frame for frame in await take(live, 3) if frame["type"] == "tests"]
         assert [(frame["n"], frame["shardId"]) for frame in later] == [(3, "2")]
     async with client.watch(execution, "?after=5&tests=1&tests_after=2") as live:
@@ -92,7 +92,7 @@ async def test_single_tests_come_in_numbered_frames_and_can_be_resumed(client: C
 async def test_who_does_not_ask_for_tests_gets_none(client: Client) -> None:
     execution = await client.create(shards=1)
     async with client.watch(execution) as live:
-        await client.submit(execution, 1, tests(3))
+        await client.submit(execution, 1, results(3))
         assert "tests" not in names(await take_until(live, "execution.completed"))
 
 

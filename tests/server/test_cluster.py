@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -14,9 +15,12 @@ import psutil
 import pytest
 from websockets.asyncio.client import connect
 
+from orchestrator.config import Settings
+from server import parts
 from server.parts import Stores
 from storage import postgres
 from tests.patience import eventually
+from tests.portal import Portal
 from tests.running import RunningServer
 
 RAY = Path(sys.executable).parent / "ray"
@@ -41,24 +45,32 @@ def ray_address(tmp_path_factory: pytest.TempPathFactory, unused_tcp_port_factor
         yield f"{HOST}:{port}"
     finally:
         environment.undo()
-        children = family.children(recursive=True)
-        head.terminate()
-        head.wait(30)
-        for child in children:
-            if child.is_running():
-                child.kill()
-        psutil.wait_procs(children, timeout=10)
+        everything = [*family.children(recursive=True), family]
+        for process in everything:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(everything, timeout=10)
+        head.wait(10)
+
+
+@pytest.fixture(scope="module")
+def managed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
+    """A Postgres and a Valkey that belong to none of the servers."""
+    settings = Settings(data_dir=tmp_path_factory.mktemp("managed") / "data")
+    with Portal() as portal, portal.entered(parts.stores(settings)) as stores:
+        yield stores
 
 
 @pytest.fixture
-def pair(stores: Stores, ray_address: str, tmp_path: Path) -> Iterator[list[RunningServer]]:
+def pair(managed: Stores, ray_address: str, tmp_path: Path) -> Iterator[list[RunningServer]]:
     servers = [
         RunningServer(
             tmp_path / name,
-            database_url=stores.database_url,
-            redis_url=stores.redis_url,
+            database_url=managed.database_url,
+            redis_url=managed.redis_url,
             ray_address=ray_address,
             secret_key=SECRET_KEY,
+            partitions="2",
         )
         for name in ("a", "b")
     ]
@@ -67,7 +79,7 @@ def pair(stores: Stores, ray_address: str, tmp_path: Path) -> Iterator[list[Runn
 
 
 async def test_servers_share_owners_and_readers_see_what_the_other_took_in(
-    pair: list[RunningServer], stores: Stores
+    pair: list[RunningServer], managed: Stores
 ) -> None:
     here, there = pair
     assert {owner.pid for owner in here.owners()} == {owner.pid for owner in there.owners()}
@@ -92,7 +104,7 @@ async def test_servers_share_owners_and_readers_see_what_the_other_took_in(
                 return answer.status == 200
 
         await eventually(all_back)
-    connection = await postgres.connect(stores.database_url)
+    connection = await postgres.connect(managed.database_url)
     status = await connection.fetchval("SELECT status FROM executions WHERE execution_id = $1", execution_id)
     await connection.close()
     assert status == "completed"

@@ -1,8 +1,13 @@
+import asyncio
 import gzip
 import zlib
+from unittest.mock import Mock
 
 import pytest
+from aiohttp.streams import StreamReader
+from aiohttp.test_utils import make_mocked_request
 
+from gateway.middleware import bodies
 from gateway.middleware.bodies import inflate
 from orchestrator.errors import BadRequest, TooLarge
 
@@ -39,3 +44,12 @@ def test_a_bomb_of_many_members_is_stopped() -> None:
 def test_what_is_not_compressed_as_it_says_is_a_bad_request(junk: bytes) -> None:
     with pytest.raises(BadRequest):
         inflate(junk, 10_000)
+
+
+async def test_a_body_that_never_ends_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "READ_SECONDS", 0.01)
+    payload = StreamReader(Mock(), limit=1024, loop=asyncio.get_running_loop())
+    payload.feed_data(b"{")
+
+    with pytest.raises(BadRequest, match="did not come"):
+        await bodies.read(make_mocked_request("POST", "/api/results", payload=payload), 1024)
