@@ -37,7 +37,7 @@ def running(data_dir: Path) -> Iterator[RunningServer]:
         yield server
 
 
-def tests_of(shard_id: str) -> list[dict[str, Any]]:
+def outcomes_of(shard_id: str) -> list[dict[str, Any]]:
     return [{"title": f"test {number} of {shard_id}", "status": "passed"} for number in range(int(shard_id) + 2)]
 
 
@@ -45,7 +45,7 @@ def begun(server: RunningServer) -> str:
     """An execution whose first shard of two has reported."""
     with TMSClient(server.token, server.url) as client:
         execution_id = client.create_execution(TWO_SHARDS)["executionId"]
-        client.submit_results(execution_id, "1", {"tests": tests_of("1")})
+        client.submit_results(execution_id, "1", {"tests": outcomes_of("1")})
     return execution_id
 
 
@@ -56,7 +56,7 @@ def has_all(server: RunningServer, execution_id: str) -> bool:
         titles = [test["title"] for test in client.tests(execution_id)["tests"]]
         events = client.events(execution_id)["events"]
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
-    assert titles == [test["title"] for shard_id in "12" for test in tests_of(shard_id)]
+    assert titles == [test["title"] for shard_id in "12" for test in outcomes_of(shard_id)]
     return (execution["status"], execution["results"]["total"]) == ("completed", len(titles))
 
 
@@ -75,7 +75,7 @@ class HalfSent:
 
     def __init__(self, server: RunningServer, execution_id: str) -> None:
         self._server = server
-        body = {"executionId": execution_id, "shardId": "2", "status": "completed", "tests": tests_of("2")}
+        body = {"executionId": execution_id, "shardId": "2", "status": "completed", "tests": outcomes_of("2")}
         self._body = json.dumps(body).encode()
 
     async def begin(self) -> None:
@@ -114,7 +114,7 @@ async def test_a_stop_finishes_what_is_under_way_and_leaves_nothing_behind(runni
         session.get(live) as stream,
     ):
         assert json.loads(await websocket.recv())["type"] == "snapshot"
-        assert (await stream.content.readline()).startswith(b"id: ")
+        assert await stream.content.readline() == b"retry: 1000\n"
         await half_sent.begin()
 
         pid = running.pid
@@ -146,8 +146,8 @@ def test_after_a_kill_of_everything_it_goes_on_where_it_was(running: RunningServ
     running.start()
     assert not ray_folder(killed).exists()
     with TMSClient(running.token, running.url) as client:
-        assert client.get_execution(execution_id)["results"]["total"] == len(tests_of("1"))
-        client.submit_results(execution_id, "2", {"tests": tests_of("2")})
+        assert client.get_execution(execution_id)["results"]["total"] == len(outcomes_of("1"))
+        client.submit_results(execution_id, "2", {"tests": outcomes_of("2")})
     assert has_all(running, execution_id)
 
 

@@ -41,14 +41,18 @@ class Bars:
             (self.progress.status, _STYLES.get(self.progress.status, "")),
             f"  {monotonic() - self._began:.0f} s",
         )
-        table = Table.grid(padding=(0, 1))
-        table.add_column(justify="right", no_wrap=True)
+        # The last column takes what room is left, so that a test's long name squeezes nothing.
+        table = Table.grid(padding=(0, 1), expand=True)
+        table.add_column(justify="right", no_wrap=True, min_width=max(map(len, self._labels()), default=0))
         table.add_column(width=BAR_WIDTH)
-        table.add_column(no_wrap=True)
-        table.add_column(no_wrap=True, overflow="ellipsis")
+        table.add_column(no_wrap=True, min_width=max(map(_width, self.progress.shards.values()), default=0))
+        table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
         for shard in self.progress.shards.values():
-            table.add_row(f"shard {shard.shard_id}", _bar(shard), _numbers(shard), _now(shard))
+            table.add_row(_label(shard), _bar(shard), _numbers(shard), _now(shard))
         yield table
+
+    def _labels(self) -> list[str]:
+        return [_label(shard) for shard in self.progress.shards.values()]
 
 
 def summary(results: Counters) -> Text:
@@ -64,6 +68,14 @@ def summary(results: Counters) -> Text:
         if number
     ]
     return Text(", ").join(Text(word, style) for word, style in words)
+
+
+def _label(shard: ShardProgress) -> str:
+    return f"shard {shard.shard_id}"
+
+
+def _width(shard: ShardProgress) -> int:
+    return _numbers(shard).cell_len
 
 
 def _bar(shard: ShardProgress) -> ProgressBar:
