@@ -34,7 +34,7 @@ class Books:
         outcome = submit_alone(self._server.address, plan)
         self._next = outcome.next
         self._last |= outcome.last
-        self._stored += len(outcome.answered)
+        self._stored += len(outcome.acknowledged)
         self._refused.update(outcome.refused)
         return outcome
 

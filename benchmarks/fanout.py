@@ -78,14 +78,18 @@ class _Fanout:
 
 def publish(
     redis_url: str, example: bytes, execution_ids: Sequence[str], rate: float, seconds: float
-) -> dict[int, float]:
-    """Publish frames like an example, to one execution after the other; returns when each number was handed over."""
+) -> dict[int, tuple[float, float]]:
+    """Publish frames like an example, to one execution after the other.
+
+    Returns:
+        For each number, when it was handed over and when Valkey had answered, by the monotonic clock.
+    """
     return uvloop.run(_publish(redis_url, example, execution_ids, rate, seconds))
 
 
 async def _publish(
     redis_url: str, example: bytes, execution_ids: Sequence[str], rate: float, seconds: float
-) -> dict[int, float]:
+) -> dict[int, tuple[float, float]]:
     published = {}
     rounds = cycle(execution_ids)
     async with Redis.from_url(redis_url) as redis:
@@ -94,8 +98,9 @@ async def _publish(
             await asyncio.sleep(max(0.0, start + sent / rate - monotonic()))
             number = FIRST_NUMBER + sent
             frame = _numbered(example, number, seq=1 + sent // len(execution_ids))
-            published[number] = monotonic()
+            before = monotonic()
             await redis.publish(f"{CHANNEL}{next(rounds)}", frame)
+            published[number] = (before, monotonic())
     return published
 
 

@@ -53,20 +53,18 @@ _FILL = (
         'tests/checkout/restores-' || n % 40 || '.spec.ts', 'passed', random() * 1000
     FROM past, generate_series(1, tests) AS ordinal ORDER BY n, ordinal
     """,
-    "VACUUM (ANALYZE) executions, shards, submissions, tests",
-    "CHECKPOINT",
 )
 
 _EMPTY = (
     "TRUNCATE tests, submissions, events, receipts",
     "DELETE FROM executions WHERE provider = 'filled'",
-    "VACUUM (ANALYZE) executions, shards",
-    "CHECKPOINT",
 )
+
+_SETTLE = ("VACUUM (ANALYZE) executions, shards, submissions, tests, events, receipts", "CHECKPOINT")
 
 
 def fill(database_url: str, tests: int) -> None:
-    """Store so many tests of the past. Statistics and checkpoint are up to date afterwards: nothing is left to do."""
+    """Store so many tests of the past."""
     uvloop.run(_fill(database_url, tests))
 
 
@@ -75,9 +73,9 @@ def empty(database_url: str) -> None:
     uvloop.run(_execute(database_url, *_EMPTY))
 
 
-def checkpoint(database_url: str) -> None:
-    """Write out what is to be written, so that none of it falls into the next measurement."""
-    uvloop.run(_execute(database_url, "CHECKPOINT"))
+def settle(database_url: str) -> None:
+    """Do now what the database would do by itself at some time, so that it does not fall into the next measurement."""
+    uvloop.run(_execute(database_url, *_SETTLE))
 
 
 async def _fill(database_url: str, tests: int) -> None:

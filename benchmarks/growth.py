@@ -14,8 +14,8 @@ from benchmarks.scale import Scale
 from benchmarks.serving import Server
 from benchmarks.steps import Steps
 
-SHARDS = 4
-CONNECTIONS = 24
+SHARDS = 8
+CONNECTIONS = 64
 """No more than there are shards to submit to while few executions run."""
 
 FLAT = 1.15
@@ -104,8 +104,8 @@ class _Growth:
         """Submit for a while; returns what each submission has cost."""
         targets = targets_of(self._running, SHARDS)
         with self._steps.step(f"server with {len(self._running):,} running executions, {self._rows}"):
-            filling.checkpoint(self._server.database_url)
+            filling.settle(self._server.database_url)
             before = self._server.cpu_seconds()
             outcome = self._books.submit(Plan(targets=targets, connections=CONNECTIONS, seconds=self._scale.seconds))
             after = self._server.cpu_seconds()
-        return {part: 1000 * (after[part] - before[part]) / len(outcome.answered) for part in after}
+        return {part: 1000 * (after[part] - before[part]) / len(outcome.acknowledged) for part in after}

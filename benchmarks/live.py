@@ -24,10 +24,17 @@ LAST_FRAMES_SECONDS = 2.0
 """How long frames may still come after the last answer; nothing tells that none will."""
 
 
-class _Delay(msgspec.Struct):
-    """What came of one turn: milliseconds to each reader, and how many frames did not come, or out of order."""
+class _Turn(msgspec.Struct, kw_only=True):
+    """What came of one turn.
 
-    milliseconds: list[float]
+    Attributes:
+        from_request, from_answer: milliseconds from the request, and from its answer, to each frame at each reader.
+        missing: frames that did not come, or came out of order.
+        example: a frame.
+    """
+
+    from_request: list[float]
+    from_answer: list[float]
     missing: int
     example: bytes
 
@@ -35,8 +42,8 @@ class _Delay(msgspec.Struct):
 def measure(server: Server, books: Books, scale: Scale, steps: Steps) -> list[Figure]:
     """Server and floor by turns."""
     execution_ids = books.start(EXECUTIONS, SHARDS)
-    ours: list[_Delay] = []
-    floors: list[_Delay] = []
+    ours: list[_Turn] = []
+    floors: list[_Turn] = []
     with Companion(fanout.serve, server.redis_url) as bare:
         its_address = msgspec.structs.replace(server.address, port=bare.hear(START_SECONDS))
         for number in range(1, scale.rounds + 1):
@@ -47,7 +54,7 @@ def measure(server: Server, books: Books, scale: Scale, steps: Steps) -> list[Fi
     return _figures(ours, floors, scale)
 
 
-def _of_server(server: Server, books: Books, execution_ids: Sequence[str], scale: Scale) -> _Delay:
+def _of_server(server: Server, books: Books, execution_ids: Sequence[str], scale: Scale) -> _Turn:
     plan = Plan(
         targets=targets_of(execution_ids, SHARDS), connections=CONNECTIONS, seconds=scale.seconds, rate=scale.rate
     )
@@ -55,17 +62,17 @@ def _of_server(server: Server, books: Books, execution_ids: Sequence[str], scale
     with Companion(readers.read, server.address, paths) as reading:
         reading.hear(readers.CONNECT_SECONDS)
         outcome = books.submit(plan)
-        return _delay(outcome.answered, _seen(reading), len(paths) // len(execution_ids))
+        return _turn(outcome.acknowledged, _seen(reading), len(paths) // len(execution_ids))
 
 
-def _of_floor(server: Server, address: Address, example: bytes, execution_ids: Sequence[str], scale: Scale) -> _Delay:
+def _of_floor(server: Server, address: Address, example: bytes, execution_ids: Sequence[str], scale: Scale) -> _Turn:
     paths = _paths([fanout.path_of(execution_id) for execution_id in execution_ids], scale)
     with Companion(readers.read, address, paths) as reading:
         reading.hear(readers.CONNECT_SECONDS)
         patience = START_SECONDS + scale.seconds
         work = (server.redis_url, example, execution_ids, scale.rate, scale.seconds)
         published = alone(patience, fanout.publish, *work)
-        return _delay(published, _seen(reading), len(paths) // len(execution_ids))
+        return _turn(published, _seen(reading), len(paths) // len(execution_ids))
 
 
 def _paths(paths: list[str], scale: Scale) -> list[str]:
@@ -79,22 +86,30 @@ def _seen(reading: Companion) -> Seen:
     return seen
 
 
-def _delay(sent: dict[int, float], seen: Seen, readers_each: int) -> _Delay:
+def _turn(moments: dict[int, tuple[float, float]], seen: Seen, readers_each: int) -> _Turn:
     came = [
-        1000 * (moment - sent[number])
+        (1000 * (moment - moments[number][0]), 1000 * (moment - moments[number][1]))
         for number, moment in zip(seen.numbers, seen.moments, strict=True)
-        if number in sent
+        if number in moments
     ]
-    missing = abs(len(sent) * readers_each - len(came)) + seen.gaps + seen.closed
-    return _Delay(came, missing, seen.example)
+    return _Turn(
+        from_request=[delay for delay, _ in came],
+        from_answer=[delay for _, delay in came],
+        missing=abs(len(moments) * readers_each - len(came)) + seen.gaps + seen.closed,
+        example=seen.example,
+    )
 
 
-def _figures(ours: Sequence[_Delay], floors: Sequence[_Delay], scale: Scale) -> list[Figure]:
-    delays, bare = ([delay for turn in turns for delay in turn.milliseconds] for turns in (ours, floors))
+def _figures(ours: Sequence[_Turn], floors: Sequence[_Turn], scale: Scale) -> list[Figure]:
     load = f"{scale.rate:g}/s, {scale.readers} readers"
-    slowest, slowest_bare = percentile(delays, 0.99), percentile(bare, 0.99)
+    after = [delay for turn in ours for delay in turn.from_answer]
+    whole = [delay for turn in ours for delay in turn.from_request]
+    bare = [delay for turn in floors for delay in turn.from_request]
+    p99_of_bare = percentile(bare, 0.99)
     return [
-        figure(f"p50, answer to frame, {load}, by a bare fan-out", median(delays), "ms", floor=median(bare)),
-        figure(f"p99, answer to frame, {load}, by a bare fan-out", slowest, "ms", floor=slowest_bare),
+        figure(f"p50, answer to frame, {load}, by a bare fan-out", median(after), "ms", floor=median(bare)),
+        figure(f"p99, answer to frame, {load}, by a bare fan-out", percentile(after, 0.99), "ms", floor=p99_of_bare),
+        figure(f"p50, request to frame, {load}", median(whole), "ms"),
+        figure(f"p99, request to frame, {load}", percentile(whole, 0.99), "ms"),
         figure("frames that a reader missed or got out of order", sum(turn.missing for turn in ours), "", at_most=0),
     ]

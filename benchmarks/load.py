@@ -49,8 +49,8 @@ class Outcome(msgspec.Struct, kw_only=True):
         seconds: the time measured.
         latencies: seconds from request to answer, of those answered in that time.
         last: the last number acknowledged, for each shard.
-        answered: when each number was acknowledged, by the monotonic clock, which all processes share; those of the
-            warm-up and those that were under way at the end too.
+        acknowledged: for each number acknowledged, those of the warm-up and those under way at the end too, when it was
+            sent and when answered, by the monotonic clock, which all processes share.
         refused: other answers, by status.
         next: the first number that was not sent.
     """
@@ -58,7 +58,7 @@ class Outcome(msgspec.Struct, kw_only=True):
     seconds: float
     latencies: list[float]
     last: dict[Target, int]
-    answered: dict[int, float]
+    acknowledged: dict[int, tuple[float, float]]
     refused: dict[int, int]
     next: int
 
@@ -120,7 +120,7 @@ class _Load:
         self._refused: Counter[int] = Counter()
         self._latencies: list[float] = []
         self._last: dict[Target, int] = {}
-        self._answered: dict[int, float] = {}
+        self._acknowledged: dict[int, tuple[float, float]] = {}
         self._next = plan.first
         self._overdue = 0
         self._began = 0.0
@@ -149,7 +149,7 @@ class _Load:
             seconds=self._plan.seconds,
             latencies=self._latencies,
             last=self._last,
-            answered=self._answered,
+            acknowledged=self._acknowledged,
             refused=dict(self._refused),
             next=self._next,
         )
@@ -178,7 +178,7 @@ class _Load:
         now = monotonic()
         if status == CREATED:
             self._last[lane.target] = lane.number
-            self._answered[lane.number] = now
+            self._acknowledged[lane.number] = (lane.sent, now)
             if self._began <= now < self._end:
                 self._latencies.append(now - lane.sent)
         else:

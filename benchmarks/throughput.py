@@ -8,7 +8,7 @@ from benchmarks import copying, plain, ray_call
 from benchmarks.books import Books
 from benchmarks.companions import Companion
 from benchmarks.figures import Figure, figure, median, percentile
-from benchmarks.filling import checkpoint
+from benchmarks.filling import settle
 from benchmarks.load import START_SECONDS, Outcome, Plan, Target, submit_alone, targets_of
 from benchmarks.made_up import TESTS
 from benchmarks.scale import Scale
@@ -44,18 +44,18 @@ def _many_connections(server: Server, books: Books, targets: list[Target], scale
     with Companion(plain.serve, database) as handler:
         its_address = msgspec.structs.replace(server.address, port=handler.hear(START_SECONDS))
         for number in range(1, scale.rounds + 1):
-            checkpoint(database)
+            settle(database)
             with steps.step(f"server, {scale.connections} connections, round {number}"):
                 before = server.numbers()
                 rounds.ours.append(books.submit(plan))
                 after = server.numbers()
                 in_commit = (after["commands"] - before["commands"]) / (after["commits"] - before["commits"])
                 rounds.in_commit.append(in_commit)
-            checkpoint(database)
+            settle(database)
             with steps.step(f"floor: bare COPY in batches of {in_commit:.1f} submissions, round {number}"):
                 rows = copying.rate(database, connections=owners, submissions=in_commit, rows=scale.copied_rows)
                 rounds.floors.append(rows)
-            checkpoint(database)
+            settle(database)
             with steps.step(f"a plain handler, {scale.connections} connections, round {number}"):
                 rounds.plain.append(submit_alone(its_address, plan))
     return _figures(rounds, scale)

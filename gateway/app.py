@@ -4,24 +4,30 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import msgspec
+import structlog
 from aiohttp import web
 
 from gateway import live, openapi
 from gateway.calls import serve
 from gateway.handlers.documentation import DOCUMENT, PAGE
+from gateway.live.hub import HUB
 from gateway.middleware.authentication import AUTHENTICATION, Authentication
 from gateway.middleware.entry import add_headers, entry, expect
 from gateway.middleware.metrics import METRICS, Metrics
+from gateway.middleware.under_way import UNDER_WAY, UnderWay
 from gateway.routes import ROUTES
 from gateway.services import SERVICES, Services
+
+log = structlog.get_logger(__name__)
 
 
 def build_app(services: Services) -> web.Application:
     """The gateway on these services, ready to be run."""
     authentication = Authentication(services.reader, services.secret_key)
     metrics = Metrics()
+    under_way = UnderWay()
     app = web.Application(
-        middlewares=[entry(metrics)],
+        middlewares=[entry(metrics, under_way)],
         client_max_size=services.settings.max_body_bytes,
         # Bodies are inflated by `middleware.bodies`, which stops where there is too much in them.
         handler_args={"auto_decompress": False},
@@ -29,6 +35,7 @@ def build_app(services: Services) -> web.Application:
     app[SERVICES] = services
     app[AUTHENTICATION] = authentication
     app[METRICS] = metrics
+    app[UNDER_WAY] = under_way
     described = openapi.document(ROUTES)
     app[DOCUMENT] = msgspec.json.encode(described)
     app[PAGE] = openapi.page(described)
@@ -38,6 +45,16 @@ def build_app(services: Services) -> web.Application:
     app.cleanup_ctx.append(_noting)
     live.install(app)
     return app
+
+
+async def finish(app: web.Application, seconds: float) -> None:
+    """Send live readers away and finish the requests under way, in so many seconds; before the cleanup."""
+    try:
+        async with asyncio.timeout(seconds):
+            await app[HUB].send_away()
+            await app[UNDER_WAY].finish()
+    except TimeoutError:
+        log.warning("requests are cut off", number=app[UNDER_WAY].number)
 
 
 async def _noting(app: web.Application) -> AsyncIterator[None]:

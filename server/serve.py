@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import structlog
 from aiohttp import web
 
-from gateway.app import build_app
+from gateway.app import build_app, finish
 from gateway.runner import Runner
 from gateway.services import Services
 from orchestrator.config import Settings
@@ -20,6 +20,8 @@ log = structlog.get_logger(__name__)
 
 # How long requests under way may take to finish after a SIGTERM.
 GRACE_SECONDS = 15.0
+# And how long those that were not finished then have for their last words.
+LAST_SECONDS = 1.0
 BACKLOG = 1024
 
 
@@ -60,6 +62,8 @@ async def open_port(services: Services, port: socket.socket) -> AsyncIterator[st
         await web.SockSite(runner, port, backlog=BACKLOG).start()
         host, number = port.getsockname()[:2]
         yield f"http://[{host}]:{number}" if ":" in host else f"http://{host}:{number}"
+        await site.stop()
+        await finish(app, GRACE_SECONDS)
     finally:
         await runner.cleanup()
 

@@ -4,7 +4,9 @@ It may lose messages; the log in Postgres may not. So a message only says what i
 `resync` tells every gateway to look into the log for what it may have missed.
 """
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 
 import msgspec
 from redis.asyncio import Redis
@@ -63,20 +65,35 @@ class Bus:
 
     async def publish(self, news: News) -> None:
         """Tell every gateway."""
-        await self._redis.publish(_CHANNEL, _encoder.encode(news))
+        with _cancellable():
+            await self._redis.publish(_CHANNEL, _encoder.encode(news))
 
     async def listen(self) -> AsyncIterator[News | None]:
         """News as it comes; None once at the start, when the subscription stands, and in quiet moments."""
         async with self._redis.pubsub(ignore_subscribe_messages=False) as subscription:
-            await subscription.subscribe(_CHANNEL)
+            with _cancellable():
+                await subscription.subscribe(_CHANNEL)
             while True:
-                message = await subscription.get_message(timeout=1.0)
+                with _cancellable():
+                    message = await subscription.get_message(timeout=1.0)
                 yield None if message is None or message["type"] != "message" else _decoder.decode(message["data"])
 
     async def ping(self) -> None:
         """Prove that it answers."""
-        await self._redis.ping()
+        with _cancellable():
+            await self._redis.ping()
 
     async def close(self) -> None:
         """Close all connections."""
         await self._redis.aclose()
+
+
+@contextmanager
+def _cancellable() -> Iterator[None]:
+    """Let a cancellation take effect: redis-py loses one that comes while it connects, and would go on for ever."""
+    try:
+        yield
+    finally:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError

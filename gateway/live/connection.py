@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 import structlog
 from aiohttp import web
 
-from gateway.live.hub import HUB
+from gateway.live.hub import GOING_AWAY, HUB
 from gateway.live.sinks import PING_SECONDS, EventStreamSink, Sink, WebSocketSink
 from gateway.live.subscriber import FAILED, GONE, LEFT, Subscriber, Track
 from gateway.live.tenant import Tenant
@@ -89,6 +89,10 @@ async def _serve_websocket(request: web.Request, opening: Opening) -> web.Stream
             except Exception:
                 log.exception("live websocket failed", path=request.path)
                 code = FAILED
+            if code == GOING_AWAY:
+                # The framework reads nothing any more while it shuts down. Closed while somebody listens, it does not
+                # wait for an answer either.
+                await _farewell(request, websocket.close(code=code))
         await _farewell(request, websocket.close(code=code, message=_short(reason)))
     return websocket
 
@@ -149,8 +153,8 @@ async def _reader(request: web.Request, sink: Sink) -> AsyncIterator[Subscriber]
         yield subscriber
     finally:
         subscriber.end(FAILED)
-        await subscriber.stop()
         hub.leave(subscriber)
+        await subscriber.stop()
 
 
 async def _farewell(request: web.Request, goodbye: Coroutine[None, None, object]) -> None:

@@ -16,7 +16,7 @@ from storage.bus import Bus, BusError, News
 
 log = structlog.get_logger(__name__)
 
-LOOK_SECONDS = 15.0
+LOOK_SECONDS = 5.0
 """Between two looks into the log while the bus is there: for what got lost without anybody noticing."""
 
 LOOK_SECONDS_WITHOUT_BUS = 1.0

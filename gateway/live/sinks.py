@@ -11,7 +11,7 @@ ROOM_BYTES = 64 * 1024
 """What may wait in a websocket's transport before frames wait in the reader's own queue."""
 
 PING_SECONDS = 20.0
-_KERNEL_BYTES = 256 * 1024
+_KERNEL_BYTES = 64 * 1024
 
 
 class Sink(Protocol):

@@ -13,6 +13,7 @@ from aiohttp.typedefs import Middleware
 
 from gateway.middleware import errors
 from gateway.middleware.metrics import Metrics
+from gateway.middleware.under_way import UnderWay
 from orchestrator import ids
 from orchestrator.errors import BadRequest, TMSError
 
@@ -31,12 +32,13 @@ _SERVER_FAULT = 500
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def entry(metrics: Metrics) -> Middleware:
+def entry(metrics: Metrics, under_way: UnderWay) -> Middleware:
     """The middleware that answers a request, whatever happens."""
 
     @web.middleware
     async def enter(request: web.Request, handler: Handler) -> web.StreamResponse:
         began = perf_counter()
+        under_way.enter()
         request[REQUEST_ID] = uuid4()
         try:
             answer = await handler(request)
@@ -50,6 +52,10 @@ def entry(metrics: Metrics) -> Middleware:
         except Exception:
             log.exception("request failed", **_about(request))
             answer = errors.answer(TMSError("unexpected"), request[REQUEST_ID])
+        finally:
+            under_way.leave()
+        if under_way.is_stopping and not answer.prepared:
+            answer.force_close()
         _observe(metrics, request, answer, perf_counter() - began)
         return answer
 

@@ -1,4 +1,7 @@
-"""What an execution is: frozen values, with totals derived in one place."""
+"""What an execution is: frozen values, with totals derived in one place.
+
+The structs that an owner keeps by the thousand hold no cycles and are left out of garbage collection (`gc=False`).
+"""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -91,7 +94,7 @@ OPEN_SHARD = frozenset({ShardStatus.PENDING, ShardStatus.RUNNING})
 UNFINISHED = frozenset({ExecutionStatus.CREATED, ExecutionStatus.RUNNING})
 
 
-class Totals(msgspec.Struct, frozen=True):
+class Totals(msgspec.Struct, frozen=True, gc=False):
     """Counters of tests. `total` may exceed the sum of the others: a runner counts what it likes in it."""
 
     total: int = 0
@@ -170,7 +173,7 @@ def settle(sent: SentTotals, counted: Totals) -> Totals:
     return Totals(total, passed, failed, skipped, flaky)
 
 
-class Configuration(msgspec.Struct, frozen=True):
+class Configuration(msgspec.Struct, frozen=True, gc=False):
     """How an execution is to be run (X-016). `timeout` is in milliseconds."""
 
     shards: int = 1
@@ -180,7 +183,7 @@ class Configuration(msgspec.Struct, frozen=True):
     browsers: tuple[Browser, ...] = ()
 
 
-class Shard(msgspec.Struct, frozen=True):
+class Shard(msgspec.Struct, frozen=True, gc=False):
     """One shard as it stands: the totals are those of its current submission.
 
     Attributes:
@@ -207,7 +210,7 @@ class Shard(msgspec.Struct, frozen=True):
         return self.status in OPEN_SHARD
 
 
-class Execution(msgspec.Struct, frozen=True):
+class Execution(msgspec.Struct, frozen=True, gc=False):
     """One execution as it stands after its event number `seq`.
 
     Attributes:

@@ -1,15 +1,18 @@
 """A client of a live server: what happens to executions, and readers of both transports."""
 
+import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.client import ClientProtocol
 from websockets.exceptions import ConnectionClosed
+from websockets.uri import parse_uri
 
 Json = dict[str, Any]
 
@@ -140,3 +143,45 @@ def narrow_socket(url: str) -> socket.socket:
     narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
     narrow.connect((host, int(port)))
     return narrow
+
+
+class RawReader:
+    """A websocket that answers nothing, and of which single bytes can be left unread.
+
+    Attributes:
+        raw: all bytes read.
+        protocol: what they mean.
+    """
+
+    def __init__(self, url: str, path: str) -> None:
+        self.raw = bytearray()
+        self.protocol = ClientProtocol(parse_uri(url.replace("http", "ws", 1) + path), max_size=None)
+        self._connection = narrow_socket(url)
+        self._connection.settimeout(0)
+
+    @classmethod
+    async def connected(cls, client: Client, path: str) -> Self:
+        """Connect, and read no more than the answer to the handshake."""
+        reader = cls(client.url, path)
+        request = reader.protocol.connect()
+        request.headers.update(client.headers)
+        reader.protocol.send_request(request)
+        for data in reader.protocol.data_to_send():
+            await asyncio.get_running_loop().sock_sendall(reader._connection, data)
+        await reader.read()
+        return reader
+
+    async def read(self) -> bool:
+        """Read a little; False at the end."""
+        try:
+            data = await asyncio.get_running_loop().sock_recv(self._connection, 4096)
+        except ConnectionResetError:
+            return False
+        self.raw += data
+        if data:
+            self.protocol.receive_data(data)
+        return bool(data)
+
+    def close(self) -> None:
+        """Leave without a word."""
+        self._connection.close()

@@ -1,7 +1,7 @@
 """What readers notice when parts of the server go away: at most that they are told to come back."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import aiohttp
@@ -22,8 +22,8 @@ def fragile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]
 
 
 @pytest.fixture
-async def client(session: aiohttp.ClientSession, fragile: RunningServer) -> AsyncIterator[Client]:
-    yield Client(session, fragile.url, fragile.token)
+def client(session: aiohttp.ClientSession, fragile: RunningServer) -> Client:
+    return Client(session, fragile.url, fragile.token)
 
 
 async def valkey_of(server: RunningServer, other_than: int = 0) -> psutil.Process:

@@ -44,7 +44,7 @@ class Flow:
         admin = self.secrets["API token"]
         made = self._send("POST", "/api/tokens", admin, {"name": "flow", "role": "qa_lead"}).json()
         self.secrets["made token"] = made["token"]
-        rotated = self._send("POST", f"/api/tokens/{made['tokenId']}/rotate", admin).json()
+        rotated = self._send("POST", f"/api/tokens/{made['id']}/rotate", admin).json()
         self.secrets["rotated token"] = rotated["token"]
         self._send("GET", "/api/executions", made["token"], is_fine=False)
         self._send("GET", "/api/executions", "tms_not_a_token_at_all_0123456789", is_fine=False)
