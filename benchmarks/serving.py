@@ -95,9 +95,9 @@ class Server:
                 part = "gateway" if process.pid == self._process.pid else _part(process)
             except psutil.NoSuchProcess:
                 continue  # what it used is in its parent's times now
-            # A parent's times hold those of children that have ended.
-            ended = 0.0 if part == "gateway" else times.children_user + times.children_system
-            used[part] += times.user + times.system + ended
+            used[part] += times.user + times.system
+            # Those of its children that have ended; what the gateway starts are helpers of Ray, while it serves.
+            used["ray" if part == "gateway" else part] += times.children_user + times.children_system
         return used
 
     def _family(self) -> list[psutil.Process]:

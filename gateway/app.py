@@ -4,21 +4,17 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import msgspec
-import structlog
 from aiohttp import web
 
 from gateway import live, openapi
 from gateway.calls import serve
 from gateway.handlers.documentation import DOCUMENT, PAGE
-from gateway.live.hub import HUB
 from gateway.middleware.authentication import AUTHENTICATION, Authentication
 from gateway.middleware.entry import add_headers, entry, expect
 from gateway.middleware.metrics import METRICS, Metrics
 from gateway.middleware.under_way import UNDER_WAY, UnderWay
 from gateway.routes import ROUTES
 from gateway.services import SERVICES, Services
-
-log = structlog.get_logger(__name__)
 
 
 def build_app(services: Services) -> web.Application:
@@ -45,16 +41,6 @@ def build_app(services: Services) -> web.Application:
     app.cleanup_ctx.append(_noting)
     live.install(app)
     return app
-
-
-async def finish(app: web.Application, seconds: float) -> None:
-    """Send live readers away and finish the requests under way, in so many seconds; before the cleanup."""
-    try:
-        async with asyncio.timeout(seconds):
-            await app[HUB].send_away()
-            await app[UNDER_WAY].finish()
-    except TimeoutError:
-        log.warning("requests are cut off", number=app[UNDER_WAY].number)
 
 
 async def _noting(app: web.Application) -> AsyncIterator[None]:

@@ -7,17 +7,43 @@ from uuid import uuid4
 import structlog
 from aiohttp import web
 
+from gateway.live.hub import HUB
 from gateway.middleware import errors
 from gateway.middleware.entry import add_common_headers
+from gateway.middleware.under_way import UNDER_WAY
 from orchestrator.errors import BadRequest, TMSError
 
 log = structlog.get_logger(__name__)
 
 _SERVER_FAULT = 500
+# What is left to requests that were not finished in time, and to answers on their way out.
+_LAST_SECONDS = 1.0
 
 
 class Runner(web.AppRunner):
-    """The framework's runner, with connections of ours."""
+    """The framework's runner, with connections of ours, and an end that finishes what is under way.
+
+    Args:
+        app: the application.
+        grace_seconds: how long requests under way may take to be finished at the end.
+    """
+
+    def __init__(self, app: web.Application, *, grace_seconds: float) -> None:
+        super().__init__(app, access_log=None, shutdown_timeout=_LAST_SECONDS)
+        self._grace_seconds = grace_seconds
+
+    async def cleanup(self) -> None:
+        """Take no new connections, send live readers away, finish the requests under way; then end."""
+        for site in list(self.sites):
+            await site.stop()
+        under_way = self.app[UNDER_WAY]
+        try:
+            async with asyncio.timeout(self._grace_seconds):
+                await self.app[HUB].send_away()
+                await under_way.finish()
+        except TimeoutError:
+            log.warning("requests are cut off", number=under_way.number)
+        await super().cleanup()
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()

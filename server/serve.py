@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import structlog
 from aiohttp import web
 
-from gateway.app import build_app, finish
+from gateway.app import build_app
 from gateway.runner import Runner
 from gateway.services import Services
 from orchestrator.config import Settings
@@ -20,8 +20,6 @@ log = structlog.get_logger(__name__)
 
 # How long requests under way may take to finish after a SIGTERM.
 GRACE_SECONDS = 15.0
-# And how long those that were not finished then have for their last words.
-LAST_SECONDS = 1.0
 BACKLOG = 1024
 
 
@@ -56,14 +54,12 @@ def _stop_on_signals(stop: asyncio.Event) -> None:
 @asynccontextmanager
 async def open_port(services: Services, port: socket.socket) -> AsyncIterator[str]:
     """Answer requests on a bound socket; at the end, those under way are finished first."""
-    runner = Runner(build_app(services), access_log=None, shutdown_timeout=GRACE_SECONDS)
+    runner = Runner(build_app(services), grace_seconds=GRACE_SECONDS)
     await runner.setup()
     try:
         await web.SockSite(runner, port, backlog=BACKLOG).start()
         host, number = port.getsockname()[:2]
         yield f"http://[{host}]:{number}" if ":" in host else f"http://{host}:{number}"
-        await site.stop()
-        await finish(app, GRACE_SECONDS)
     finally:
         await runner.cleanup()
 
