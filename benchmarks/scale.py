@@ -50,8 +50,8 @@ FULL = Scale(
 
 QUICK = Scale(
     rounds=1,
-    seconds=2.0,
-    warm_seconds=0.5,
+    seconds=1.0,
+    warm_seconds=0.3,
     copied_rows=50_000,
     connections=128,
     executions=200,

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 
 import msgspec
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 _CHANNEL = "tms:live"
@@ -61,7 +63,9 @@ class Bus:
     """
 
     def __init__(self, url: str) -> None:
-        self._redis = Redis.from_url(url, socket_connect_timeout=2, socket_timeout=5)
+        # Without retries: one that connects again by itself would hide that news was lost in between.
+        never = Retry(NoBackoff(), 0)
+        self._redis = Redis.from_url(url, socket_connect_timeout=2, socket_timeout=5, retry=never)
 
     async def publish(self, news: News) -> None:
         """Tell every gateway."""

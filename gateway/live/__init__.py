@@ -13,16 +13,24 @@ cannot take all loses its place, not the others theirs.
 from collections.abc import AsyncIterator
 
 from aiohttp import web
+from prometheus_client import Gauge
 
 from gateway.live.hub import HUB, Hub
 from gateway.live.replay import Replay
+from gateway.middleware.metrics import METRICS
 from gateway.services import SERVICES
 
 
 def install(app: web.Application) -> None:
-    """Give an application its hub, which listens as long as it runs; the routes are in `gateway.routes`."""
+    """Give an application, which has its services and metrics, a hub that listens as long as it runs.
+
+    The routes are in `gateway.routes`.
+    """
     services = app[SERVICES]
-    app[HUB] = Hub(Replay(services.reader), services.bus)
+    app[HUB] = hub = Hub(Replay(services.reader), services.bus)
+    registry = app[METRICS].registry
+    Gauge("tms_live_readers", "Live readers connected", registry=registry).set_function(lambda: len(hub.subscribers))
+    Gauge("tms_live_bus", "Whether the bus is listened to", registry=registry).set_function(lambda: hub.has_bus)
     app.cleanup_ctx.append(_listening)
     app.on_shutdown.append(_send_away)
 

@@ -31,15 +31,16 @@ class Hub:
 
     Attributes:
         subscribers: all readers of this process.
+        has_bus: whether the bus is listened to.
     """
 
     def __init__(self, replay: Replay, bus: Bus) -> None:
         self.subscribers: set[Subscriber] = set()
+        self.has_bus = False
         self._replay = replay
         self._bus = bus
         self._tenants: dict[int, Tenant] = {}
         self._doubt = asyncio.Event()
-        self._has_bus = False
         self._is_closing = False
         self._nobody = asyncio.Event()
         self._nobody.set()
@@ -90,18 +91,18 @@ class Hub:
         while True:
             try:
                 async for news in self._bus.listen():
-                    if not self._has_bus:
-                        self._has_bus = True
+                    if not self.has_bus:
+                        self.has_bus = True
                         log.info("listening to the bus")
                         self._doubt.set()
                     if news is not None:
                         self._tell(news)
             except (*BusError, msgspec.MsgspecError) as error:
-                if self._has_bus:
+                if self.has_bus:
                     log.warning("bus is away; live readers are served from the log", error=str(error))
             except Exception:
                 log.exception("news could not be passed on")
-            self._has_bus = False
+            self.has_bus = False
             self._doubt.set()
             await asyncio.sleep(RETRY_SECONDS)
 
@@ -121,7 +122,7 @@ class Hub:
         """Look into the log whenever something may have been lost, and now and then in any case, for ever."""
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_SECONDS if self._has_bus else LOOK_SECONDS_WITHOUT_BUS):
+                async with asyncio.timeout(LOOK_SECONDS if self.has_bus else LOOK_SECONDS_WITHOUT_BUS):
                     await self._doubt.wait()
             self._doubt.clear()
             try:

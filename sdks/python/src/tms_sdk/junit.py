@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import IO
 from xml.etree.ElementTree import Element, ParseError, TreeBuilder
 
-from defusedxml import DefusedXmlException  # type: ignore[import-untyped] # it carries no types
-from defusedxml.ElementTree import DefusedXMLParser, iterparse  # type: ignore[import-untyped] # as above
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import DefusedXMLParser, iterparse
 
 from tms_sdk.errors import ReportError
 from tms_sdk.records import Record, TestStatus, record
