@@ -118,6 +118,8 @@ class Cluster:
             Unavailable: there is no cluster at the address.
         """
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        # Ray runs workers at a low priority (nice 15) to keep room for itself; the owners are the server.
+        os.environ.setdefault("RAY_worker_niceness", "0")
         logging.getLogger("ray").setLevel(logging.ERROR)
         options = _LOCAL | {"_temp_dir": str(folder)} if address is None else {"address": address}
         try:

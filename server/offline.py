@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from orchestrator.config import Settings
 from orchestrator.identity.roles import Role
-from server import parts
+from server.stores import prepare
 from storage import identity, postgres
 from storage.embedded import DataFolderInUse, EmbeddedServers, running_database_url
 from storage.identity import ApiToken
@@ -16,7 +16,7 @@ from storage.postgres import DirectConnection
 async def migrated(settings: Settings) -> int:
     """Bring the schema up to date; returns the number of partitions."""
     async with _database_url(settings) as url:
-        return await parts.prepare(settings, url)
+        return await prepare(settings, url)
 
 
 async def create_token(settings: Settings, tenant: str, name: str, role: Role) -> str:
@@ -43,7 +43,7 @@ async def revoke_token(settings: Settings, tenant: str, token_id: str) -> None:
 @asynccontextmanager
 async def _database(settings: Settings) -> AsyncIterator[DirectConnection]:
     async with _database_url(settings) as url:
-        await parts.prepare(settings, url)
+        await prepare(settings, url)
         connection = await postgres.connect(url)
         try:
             async with postgres.translated():

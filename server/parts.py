@@ -10,7 +10,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-import msgspec
 import psutil
 import structlog
 
@@ -19,48 +18,14 @@ from actors.mailbox import Mailbox
 from gateway.services import Services
 from orchestrator.config import Settings
 from orchestrator.errors import Misconfigured, TMSError
-from storage import commits, identity, migrations, postgres, retention
+from server.stores import Stores, check, open_stores, prepare
+from storage import identity, postgres, retention
 from storage.bus import Bus
-from storage.embedded import DataFolderLock, EmbeddedServers
 from storage.postgres import Reader
 
 log = structlog.get_logger(__name__)
 
-MOST_PARTITIONS = 8
 MAINTENANCE_SECONDS = 3600
-
-
-class Stores(msgspec.Struct, frozen=True):
-    """Where the database and the bus are."""
-
-    database_url: str
-    redis_url: str
-
-
-@asynccontextmanager
-async def stores(settings: Settings) -> AsyncIterator[Stores]:
-    """The managed stores of the settings, or embedded ones on the data folder.
-
-    Raises:
-        Misconfigured: the settings do not fit together, or the data folder cannot be used.
-    """
-    managed = _managed(settings)
-    if managed is not None:
-        yield managed
-        return
-    async with EmbeddedServers(settings.data_dir) as embedded:
-        yield Stores(embedded.database_url, embedded.redis_url)
-
-
-def _managed(settings: Settings) -> Stores | None:
-    """The stores that the settings name; None where they name none."""
-    match settings.database_url, settings.redis_url:
-        case None, None:
-            return None
-        case str(database_url), str(redis_url):
-            return Stores(database_url, redis_url)
-        case _:
-            raise Misconfigured("Set both TMS_DATABASE_URL and TMS_REDIS_URL, or neither to use the embedded ones")
 
 
 @asynccontextmanager
@@ -108,53 +73,13 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
 
 async def _side_by_side(stack: AsyncExitStack, settings: Settings) -> tuple[Stores, Cluster]:
     """Start stores and Ray at the same time."""
-    await _check(settings)
+    await check(settings)
     joining = asyncio.create_task(stack.enter_async_context(cluster(settings)))
     try:
-        where = await stack.enter_async_context(stores(settings))
+        where = await stack.enter_async_context(open_stores(settings))
     finally:
         await asyncio.wait([joining])
     return where, await joining
-
-
-async def _check(settings: Settings) -> None:
-    """Find out at once what would only come to light after Ray has started, which takes some seconds."""
-    managed = _managed(settings)
-    if managed is None:
-        async with DataFolderLock(settings.data_dir):
-            return
-    try:
-        connection = await postgres.connect(managed.database_url)
-    except postgres.DatabaseError as error:
-        raise Misconfigured(f"The database of TMS_DATABASE_URL refuses: {error}") from error
-    await connection.close()
-
-
-async def prepare(settings: Settings, database_url: str) -> int:
-    """Bring the database up to date, with months, partitions and a first tenant.
-
-    Returns:
-        How many partitions there are.
-
-    Raises:
-        SchemaTooNew: the database belongs to a newer version.
-        Misconfigured: the setting of partitions is not what the database has.
-    """
-    await migrations.migrate(database_url)
-    connection = await postgres.connect(database_url)
-    try:
-        async with postgres.translated():
-            await retention.maintain(connection, datetime.now(UTC), settings.retention_months)
-            wanted = settings.partitions or min(os.cpu_count() or 1, MOST_PARTITIONS)
-            partitions = await commits.partition_count(connection, wanted)
-    finally:
-        await connection.close()
-    if settings.partitions not in (None, partitions):
-        raise Misconfigured(
-            f"TMS_PARTITIONS is {settings.partitions}, but this database was made with {partitions}; "
-            "the number is fixed at the first start"
-        )
-    return partitions
 
 
 async def _bootstrap(settings: Settings, database_url: str) -> None:

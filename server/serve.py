@@ -1,6 +1,7 @@
 """`orchestrator serve`: from settings to an open port, and back."""
 
 import asyncio
+import gc
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -39,6 +40,7 @@ async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
         async with parts.services(settings) as services, open_port(services, port) as url:
             # Anew, for Ray has put a handler in front that would print a stack trace for every SIGTERM.
             _stop_on_signals(stop)
+            _spare_garbage_collection()
             log.info("serving", url=url)
             announce(url)
             await stop.wait()
@@ -49,6 +51,17 @@ async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
 def _stop_on_signals(stop: asyncio.Event) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
+
+def _spare_garbage_collection() -> None:
+    """Leave what was loaded out of all collections, and collect less often.
+
+    A full collection walks every module: 170 ms of a busy gateway each, seen in its p99 (250 to 310 ms instead of 360
+    to 460 with 128 connections on two cores).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 @asynccontextmanager

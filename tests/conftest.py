@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.config import Settings
-from server import parts
+from server.stores import Stores, open_stores, prepare
 from storage import postgres
 from storage.postgres import DirectConnection
 from tests.portal import Portal
@@ -111,17 +111,17 @@ PARTITIONS = 64
 
 
 @pytest.fixture(scope="session")
-def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[parts.Stores]:
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
     """An embedded Postgres with the schema, and a Valkey, on a thread of their own; no server."""
     folder = tmp_path_factory.mktemp("stores") / "data"
     settings = Settings(data_dir=folder, partitions=PARTITIONS)
-    with Portal() as portal, portal.entered(parts.stores(settings)) as stores:
-        portal.call(parts.prepare(settings, stores.database_url))
+    with Portal() as portal, portal.entered(open_stores(settings)) as stores:
+        portal.call(prepare(settings, stores.database_url))
         yield stores
 
 
 @pytest.fixture
-async def connection(stores: parts.Stores) -> AsyncIterator[DirectConnection]:
+async def connection(stores: Stores) -> AsyncIterator[DirectConnection]:
     """A connection of the owning role."""
     opened = await postgres.connect(stores.database_url)
     yield opened

@@ -10,7 +10,7 @@ import pytest
 from actors.execution_owner import ExecutionOwner
 from orchestrator.executions.commands import AnyCommand, Cancel, Postponed, Receipt, Refusal, Reply, Start
 from orchestrator.executions.model import Execution, ExecutionStatus, ShardStatus, Totals
-from server.parts import Stores
+from server.stores import Stores
 from storage import executions
 from storage.postgres import DirectConnection
 from tests import orders

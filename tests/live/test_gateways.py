@@ -17,7 +17,7 @@ from gateway.services import Services
 from orchestrator.config import Settings
 from orchestrator.executions.commands import AnyCommand
 from orchestrator.identity.roles import Role
-from server import parts
+from server.stores import Stores
 from storage import identity
 from storage.bus import Bus
 from storage.postgres import DirectConnection, Reader
@@ -28,7 +28,7 @@ Carry = Callable[..., Awaitable[None]]
 
 
 @pytest.fixture
-async def carry_out(stores: parts.Stores, partition: int) -> AsyncIterator[Carry]:
+async def carry_out(stores: Stores, partition: int) -> AsyncIterator[Carry]:
     """Has commands carried out by an owner, which tells the bus of them."""
     owner = ExecutionOwner(partition, stores.database_url, stores.redis_url)
 
@@ -42,7 +42,7 @@ async def carry_out(stores: parts.Stores, partition: int) -> AsyncIterator[Carry
 class Gateway:
     """One gateway, and the services that it has for itself."""
 
-    def __init__(self, stores: parts.Stores) -> None:
+    def __init__(self, stores: Stores) -> None:
         self._stores = stores
 
     async def __aenter__(self) -> str:
@@ -73,7 +73,7 @@ async def token(connection: DirectConnection, tenant: int) -> str:
 
 
 async def test_readers_of_different_gateways_get_the_same_frames(
-    stores: parts.Stores, session: aiohttp.ClientSession, carry_out: Carry, tenant: int, token: str
+    stores: Stores, session: aiohttp.ClientSession, carry_out: Carry, tenant: int, token: str
 ) -> None:
     made = orders.create(tenant=tenant, shards=2)
     await carry_out(made)
@@ -93,7 +93,7 @@ async def test_readers_of_different_gateways_get_the_same_frames(
 
 
 async def test_a_token_that_is_revoked_ends_the_stream(
-    stores: parts.Stores,
+    stores: Stores,
     session: aiohttp.ClientSession,
     connection: DirectConnection,
     tenant: int,
@@ -111,7 +111,7 @@ async def test_a_token_that_is_revoked_ends_the_stream(
 
 
 async def test_who_does_not_answer_a_ping_is_cut_off(
-    stores: parts.Stores, session: aiohttp.ClientSession, token: str, monkeypatch: pytest.MonkeyPatch
+    stores: Stores, session: aiohttp.ClientSession, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live_connection, "PING_SECONDS", 0.1)
     async with Gateway(stores) as url:
@@ -125,7 +125,7 @@ async def test_who_does_not_answer_a_ping_is_cut_off(
 
 
 async def test_a_quiet_stream_is_kept_alive_by_comments(
-    stores: parts.Stores, session: aiohttp.ClientSession, token: str, monkeypatch: pytest.MonkeyPatch
+    stores: Stores, session: aiohttp.ClientSession, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gateway.live.sinks.EventStreamSink.ping_seconds", 0.05)
     async with Gateway(stores) as url, Client(session, url, token).stream("/api/live") as stream:
@@ -134,7 +134,7 @@ async def test_a_quiet_stream_is_kept_alive_by_comments(
 
 
 async def test_metadata_of_several_lines_stays_one_event(
-    stores: parts.Stores, session: aiohttp.ClientSession, carry_out: Carry, tenant: int, token: str
+    stores: Stores, session: aiohttp.ClientSession, carry_out: Carry, tenant: int, token: str
 ) -> None:
     made = msgspec.structs.replace(orders.create(tenant=tenant), metadata='{\r\n"branch":\n\n"main"\r}')
     await carry_out(made)

@@ -16,8 +16,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from orchestrator.config import Settings
-from server import parts
-from server.parts import Stores
+from server.stores import Stores, open_stores
 from storage import postgres
 from tests.patience import eventually
 from tests.portal import Portal
@@ -57,7 +56,7 @@ def ray_address(tmp_path_factory: pytest.TempPathFactory, unused_tcp_port_factor
 def managed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
     """A Postgres and a Valkey that belong to none of the servers."""
     settings = Settings(data_dir=tmp_path_factory.mktemp("managed") / "data")
-    with Portal() as portal, portal.entered(parts.stores(settings)) as stores:
+    with Portal() as portal, portal.entered(open_stores(settings)) as stores:
         yield stores
 
 

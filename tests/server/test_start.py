@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from server.parts import Stores
+from server.stores import Stores
 from storage import postgres
 from storage.postgres import DirectConnection
 from tests.running import RunningServer

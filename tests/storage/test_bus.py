@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from server.parts import Stores
+from server.stores import Stores
 from storage.bus import Bus, News
 
 

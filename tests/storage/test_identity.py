@@ -10,7 +10,7 @@ import pytest
 from orchestrator.errors import Conflict, NotFound
 from orchestrator.identity import tokens as secrets
 from orchestrator.identity.roles import Role
-from server.parts import Stores
+from server.stores import Stores
 from storage import identity
 from storage.identity import ApiToken
 from storage.postgres import DirectConnection, Reader

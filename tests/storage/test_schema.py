@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from orchestrator.errors import SchemaTooNew
-from server.parts import Stores
+from server.stores import Stores
 from storage import migrations, postgres, schema
 from storage.postgres import DirectConnection, Reader
 
