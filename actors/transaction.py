@@ -9,6 +9,7 @@ from orchestrator.executions import events as names
 from orchestrator.executions import machine, payloads
 from orchestrator.executions.commands import AnyCommand, Create, Expire, Receipt, Refusal, Reply, Submit
 from orchestrator.executions.events import AnyEvent, Completed, Created
+from orchestrator.executions.evolution import evolve
 from orchestrator.executions.model import Execution, Shard
 from storage import commits, executions
 from storage.bus import EventNews, TestsNews
@@ -86,7 +87,7 @@ class Transaction:
         decision = machine.decide(execution, command, self._now)
         state = execution
         for event in decision.events:
-            state = machine.evolve(state, event)
+            state = evolve(state, event)
             self._happenings.append(Happening(state, event))
         if state is not None and decision.events:
             self.states[command.execution_id] = state

@@ -7,6 +7,7 @@ from enum import StrEnum
 import msgspec
 
 from gateway.wire.executions import printed
+from gateway.wire.listings import duration
 from orchestrator.executions import payloads
 from orchestrator.executions.model import Execution, ExecutionStatus, TestStatus
 from storage.bus import EventNews
@@ -127,12 +128,11 @@ def of_tests(execution_id: str, frame: TestFrame) -> Frame:
 
 
 def _test(record: TestRecord) -> _Test:
-    duration = record.duration_ms
     return _Test(
         title=record.title,
         file=record.file,
         status=record.status,
-        duration=int(duration) if duration is not None and duration.is_integer() else duration,
+        duration=duration(record.duration_ms),
         error=record.error,
         retries=record.retries,
         tags=record.tags,

@@ -81,14 +81,18 @@ class EventPage(msgspec.Struct, frozen=True, rename="camel"):
     last_seq: Count
 
 
+def duration(milliseconds: float | None) -> float | None:
+    """As it is printed: whole milliseconds without a fraction."""
+    return int(milliseconds) if milliseconds is not None and milliseconds.is_integer() else milliseconds
+
+
 def test(record: TestRecord) -> Test:
-    """As it is printed; whole milliseconds without a fraction."""
-    duration = record.duration_ms
+    """As it is printed."""
     return Test(
         title=record.title,
         file=record.file,
         status=record.status,
-        duration=int(duration) if duration is not None and duration.is_integer() else duration,
+        duration=duration(record.duration_ms),
         error=record.error,
         retries=record.retries,
         tags=record.tags,

@@ -1,4 +1,4 @@
-"""What happened to an execution. The order of its events is its history; `machine.evolve` folds them into its state."""
+"""What happened to an execution; the order of its events is its history, which `evolution` folds into its state."""
 
 from datetime import datetime
 

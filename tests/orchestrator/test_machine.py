@@ -19,6 +19,7 @@ from orchestrator.executions.commands import (
     StartShard,
 )
 from orchestrator.executions.events import name
+from orchestrator.executions.evolution import evolve
 from orchestrator.executions.model import Execution, ExecutionStatus, ReasonCode, ShardStatus, Totals
 from tests import orders
 
@@ -42,7 +43,7 @@ class Case:
         self.now += timedelta(seconds=after)
         decision = machine.decide(self.state, command, self.now)
         for event in decision.events:
-            self.state = machine.evolve(self.state, event)
+            self.state = evolve(self.state, event)
             self.told.append(name(event))
             self.data.append(payloads.data(self.state, event))
         return decision

@@ -20,6 +20,7 @@ from orchestrator.executions.commands import (
     StartShard,
     Submit,
 )
+from orchestrator.executions.evolution import apply, evolve
 from orchestrator.executions.model import Execution, ShardStatus, Totals
 from tests import orders
 
@@ -74,7 +75,7 @@ histories = st.lists(st.tuples(commands, st.integers(0, 40)), max_size=30)
 
 
 def created() -> Execution:
-    state = machine.apply(None, machine.decide(None, CREATE, START).events)
+    state = apply(None, machine.decide(None, CREATE, START).events)
     assert state is not None
     return state
 
@@ -89,7 +90,7 @@ def test_every_history_keeps_the_promises(history: list[tuple[AnyCommand, int]])
         decision = machine.decide(state, command, now)
         for event in decision.events:
             previous = state
-            state = machine.evolve(state, event)
+            state = evolve(state, event)
             assert state.seq == previous.seq + 1, "numbers are dense"
         if before.is_finished:
             assert (state.status, state.ended_at, state.reason) == (before.status, before.ended_at, before.reason)
@@ -117,10 +118,10 @@ def test_a_repeated_command_is_harmless(history: list[tuple[AnyCommand, int]]) -
     state, now = created(), START
     for command, seconds in history:
         now += timedelta(seconds=seconds)
-        state = machine.apply(state, machine.decide(state, command, now).events) or state
+        state = apply(state, machine.decide(state, command, now).events) or state
         if isinstance(command, ReportProgress):
             continue  # each report is news of its own
-        repeated = machine.apply(state, machine.decide(state, command, now).events) or state
+        repeated = apply(state, machine.decide(state, command, now).events) or state
         assert msgspec.structs.replace(repeated, seq=state.seq) == state
 
 
@@ -129,7 +130,7 @@ def test_an_execution_whose_deadline_comes_always_ends(history: list[tuple[AnyCo
     state, now = created(), START
     for command, seconds in history:
         now += timedelta(seconds=seconds)
-        state = machine.apply(state, machine.decide(state, command, now).events) or state
+        state = apply(state, machine.decide(state, command, now).events) or state
     if state.deadline is not None:
-        state = machine.apply(state, machine.decide(state, Expire(**COMMON), state.deadline).events) or state
+        state = apply(state, machine.decide(state, Expire(**COMMON), state.deadline).events) or state
     assert state.is_finished
