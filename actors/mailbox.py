@@ -1,7 +1,8 @@
 """What a gateway holds of the owners: commands go in, committed receipts come out.
 
-A Ray call costs about a millisecond of CPU whatever it carries, so no command travels alone: while calls to a
-partition are under way, the next batch gathers. A call that fails (its owner was killed, is restarting, or lost its
+A Ray call costs about a millisecond of CPU whatever it carries, and so does a commit: while a call to a partition is
+under way, the next batch gathers. (A second call under way kept the owner no busier, and made batches half as large:
+19 submissions a commit instead of 34, at a fifth more CPU of the owner.) A call that fails (its owner was killed, is restarting, or lost its
 database) is sent again with the same command ids until each command's time is up; the ids make that harmless.
 """
 
@@ -23,7 +24,6 @@ log = structlog.get_logger(__name__)
 
 BATCH_COMMANDS = 256
 BATCH_BYTES = 4 * 1024 * 1024
-CALLS_UNDER_WAY = 2
 QUEUE_COMMANDS = 4096
 QUEUE_BYTES = 256 * 1024 * 1024
 FIRST_PAUSE_SECONDS = 0.05
@@ -100,7 +100,7 @@ class _Lane:
         self._owner = owner
         self._clock = clock
         self._queue: deque[_Letter] = deque()
-        self._calls: set[asyncio.Task[None]] = set()
+        self._under_way: asyncio.Task[None] | None = None
         self._pause = 0.0
         self._waiting: asyncio.TimerHandle | None = None
         self.depth = 0
@@ -120,18 +120,16 @@ class _Lane:
         self._bytes -= letter.size
 
     def _send(self) -> None:
-        """Start calls while there is something to send and room under way."""
-        if self._waiting is not None:
+        """Start a call, if there is something to send, nothing under way, and no pause."""
+        if self._waiting is not None or self._under_way is not None:
             return
-        while self._queue and len(self._calls) < CALLS_UNDER_WAY:
-            batch = self._take()
-            if batch:
-                call = asyncio.create_task(self._call(batch))
-                self._calls.add(call)
-                call.add_done_callback(self._ended)
+        batch = self._take()
+        if batch:
+            self._under_way = asyncio.create_task(self._call(batch))
+            self._under_way.add_done_callback(self._ended)
 
-    def _ended(self, call: asyncio.Task[None]) -> None:
-        self._calls.discard(call)
+    def _ended(self, _call: asyncio.Task[None]) -> None:
+        self._under_way = None
         self._send()
 
     def _take(self) -> list[_Letter]:
@@ -188,9 +186,9 @@ class _Lane:
             self._waiting.cancel()
         _fail(list(self._queue), errors.Unavailable("The server is stopping; try again"))
         self._queue.clear()
-        for call in list(self._calls):
-            call.cancel()
-        await asyncio.gather(*self._calls, return_exceptions=True)
+        if self._under_way is not None:
+            self._under_way.cancel()
+            await asyncio.gather(self._under_way, return_exceptions=True)
 
 
 def _fail(letters: list[_Letter], error: errors.TMSError) -> None:
