@@ -2,8 +2,10 @@
 
 A Ray call costs about a millisecond of CPU whatever it carries, and so does a commit: while a call to a partition is
 under way, the next batch gathers. (A second call under way kept the owner no busier, and made batches half as large:
-19 submissions a commit instead of 34, at a fifth more CPU of the owner.) A call that fails (its owner was killed, is restarting, or lost its
-database) is sent again with the same command ids until each command's time is up; the ids make that harmless.
+19 submissions a commit instead of 34, at a fifth more CPU of the owner.)
+
+A call that fails (its owner was killed, is restarting, or lost its database) is sent again with the same command ids
+until each command's time is up; the ids make that harmless.
 """
 
 import asyncio
