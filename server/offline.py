@@ -44,12 +44,8 @@ async def revoke_token(settings: Settings, tenant: str, token_id: str) -> None:
 async def _database(settings: Settings) -> AsyncIterator[DirectConnection]:
     async with _database_url(settings) as url:
         await prepare(settings, url)
-        connection = await postgres.connect(url)
-        try:
-            async with postgres.translated():
-                yield connection
-        finally:
-            await connection.close()
+        async with postgres.connected(url) as connection:
+            yield connection
 
 
 @asynccontextmanager

@@ -84,12 +84,8 @@ async def _side_by_side(stack: AsyncExitStack, settings: Settings) -> tuple[Stor
 
 async def _bootstrap(settings: Settings, database_url: str) -> None:
     """See to a first tenant and an administrator's token; one made here is shown now, and never again."""
-    connection = await postgres.connect(database_url)
-    try:
-        async with postgres.translated():
-            fresh = await identity.bootstrap(connection, settings.bootstrap_token)
-    finally:
-        await connection.close()
+    async with postgres.connected(database_url) as connection:
+        fresh = await identity.bootstrap(connection, settings.bootstrap_token)
     if fresh is not None:
         print(f"Admin token, shown this once: {fresh}", flush=True)  # noqa: T201 - for the operator, never in a log
 
@@ -130,11 +126,8 @@ async def _maintain_for_ever(settings: Settings, database_url: str) -> None:
     while True:
         await asyncio.sleep(MAINTENANCE_SECONDS)
         try:
-            connection = await postgres.connect(database_url)
-            try:
+            async with postgres.connected(database_url) as connection:
                 await retention.maintain(connection, datetime.now(UTC), settings.retention_months)
-            finally:
-                await connection.close()
         except (TMSError, OSError, postgres.DatabaseError) as error:
             log.warning("maintenance failed; it is tried again in an hour", error=str(error))
 

@@ -77,14 +77,10 @@ async def prepare(settings: Settings, database_url: str) -> int:
         Misconfigured: the setting of partitions is not what the database has.
     """
     await migrations.migrate(database_url)
-    connection = await postgres.connect(database_url)
-    try:
-        async with postgres.translated():
-            await retention.maintain(connection, datetime.now(UTC), settings.retention_months)
-            wanted = settings.partitions or min(os.cpu_count() or 1, MOST_PARTITIONS)
-            partitions = await commits.partition_count(connection, wanted)
-    finally:
-        await connection.close()
+    async with postgres.connected(database_url) as connection:
+        await retention.maintain(connection, datetime.now(UTC), settings.retention_months)
+        wanted = settings.partitions or min(os.cpu_count() or 1, MOST_PARTITIONS)
+        partitions = await commits.partition_count(connection, wanted)
     if settings.partitions not in (None, partitions):
         raise Misconfigured(
             f"TMS_PARTITIONS is {settings.partitions}, but this database was made with {partitions}; "

@@ -62,6 +62,21 @@ async def connect(url: str) -> DirectConnection:
         return await asyncpg.connect(url, timeout=CONNECT_SECONDS, server_settings=_settings())
 
 
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[DirectConnection]:
+    """A connection of the owning role for some statements, closed afterwards.
+
+    Raises:
+        Unavailable: the database cannot be reached, or goes away meanwhile.
+    """
+    connection = await connect(url)
+    try:
+        async with translated():
+            yield connection
+    finally:
+        await connection.close()
+
+
 class Reader:
     """A pool of connections that see one tenant at a time."""
 

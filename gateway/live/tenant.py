@@ -10,7 +10,7 @@ from gateway.live import frames
 from gateway.live.channel import Channel
 from gateway.live.frames import Frame
 from gateway.live.replay import Replay
-from gateway.live.stream import UNPLACED, Stream
+from gateway.live.stream import UNPLACED
 from gateway.live.subscriber import Subscriber
 from gateway.live.tracks import FeedTrack
 from orchestrator.executions.machine import frames_of
@@ -257,7 +257,3 @@ class Tenant:
         channel.close()
         if self._channels.get(channel.execution_id) is channel:
             del self._channels[channel.execution_id]
-
-
-def _wanted_after(tests: Stream) -> int:
-    return tests.head if tests.is_followed else _NOT_WANTED
