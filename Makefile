@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 MANIFESTS := pyproject.toml sdks/python/pyproject.toml
-BENCHMARKS := bench-ingest
+BENCHMARKS := bench-ingest bench-webhooks
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo serve test lint format bench $(BENCHMARKS) pins clean
@@ -37,6 +37,9 @@ bench: $(BENCHMARKS) ## Run all benchmarks
 bench-ingest: $(VENV)/.dev ## Measure durable results a second, latency and growth
 	@$(BIN)/python -m benchmarks.ingest
 
+bench-webhooks: $(VENV)/.bench ## Measure deliveries a second beside other queues, and what dead endpoints cost
+	@$(BIN)/python -m benchmarks.webhooks
+
 # Each file is compiled against the one before it, so that all agree on every version.
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make pins'
@@ -45,6 +48,7 @@ pins: $(VENV)/.dev ## Compile requirements/*.txt again (UPGRADE=1: take the newe
 	@$(COMPILE) -c requirements/dev.txt $(MANIFESTS) requirements/demo.in -o requirements/demo.txt
 	@$(COMPILE) -c requirements/dev.txt pyproject.toml -o requirements/server.txt
 	@$(COMPILE) -c requirements/dev.txt sdks/python/pyproject.toml -o requirements/sdk.txt
+	@$(COMPILE) -c requirements/dev.txt requirements/bench.in -o requirements/bench.txt
 
 clean: ## Remove .venv, caches and the data folder .tms
 	rm -rf $(VENV) .tms .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
@@ -67,4 +71,9 @@ $(VENV)/.demo: requirements/demo.txt $(MANIFESTS) | $(BIN)/python
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.demo
 	@echo "Installing the tools for tests and checks into $(VENV) ..."
 	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/.bench: requirements/bench.txt $(VENV)/.dev
+	@echo "Installing what the couriers are compared with into $(VENV) ..."
+	@$(PIP) install --require-hashes -r requirements/bench.txt
 	@touch $@

@@ -6,20 +6,27 @@ import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import ray
 import structlog
 from ray.exceptions import RayError
 
 from actors.execution_owner import ExecutionOwner
+from actors.webhook_courier import CourierSettings, WebhookCourier
 from orchestrator.errors import Unavailable
+from orchestrator.webhooks.model import Outcome
 
 log = structlog.get_logger(__name__)
 
 NAMESPACE = "tms"
 OBJECT_STORE_BYTES = 128 * 1024 * 1024
 RETRY_SECONDS = 0.2
+
+DIRECT_BYTES = 1024 * 1024
+"""Larger arguments take the way around through Ray's object store: by default all above 100 kB, which the batches of a
+busy gateway are. A call that does costs 7 ms of CPU (gateway, raylet and owner) instead of 3.5; above 2 MB it is less.
+"""
 
 # A Ray of our own, for one machine: reachable from this machine only, small, silent.
 _LOCAL: dict[str, Any] = {
@@ -34,9 +41,9 @@ _ALWAYS: dict[str, Any] = {
     "configure_logging": False,
 }
 
-# An owner may use any share of a core, comes back however often it dies, and holds many callers' batches at once.
-# Its calls are not retried by Ray: the mailbox does that, with marks that make a repetition harmless.
-_OWNER: dict[str, Any] = {
+# An actor may use any share of a core, comes back however often it dies, and holds many callers' calls at once.
+# Its calls are not retried by Ray: mailbox and couriers do that, with what makes a repetition harmless.
+_ACTOR: dict[str, Any] = {
     "num_cpus": 0,
     "max_restarts": -1,
     "max_task_retries": 0,
@@ -45,14 +52,65 @@ _OWNER: dict[str, Any] = {
 }
 
 
-class OwnerHandle:
-    """The owner of one partition, as the mailbox reaches it; keeps it alive and found."""
+class ActorHandle:
+    """One named actor, as its callers reach it; keeps it alive and found.
 
-    def __init__(self, partition: int, arguments: tuple[object, ...], *, is_detached: bool) -> None:
-        self._partition = partition
-        self._arguments = arguments
+    Args:
+        kind: its class, which has the methods `live` and `status`.
+        name: what it is, such as `execution-owner`.
+        number: which of them it is, from 0.
+        arguments: of its class, after the number.
+        is_detached: it outlives this process.
+    """
+
+    def __init__(
+        self, kind: type[Any], name: str, number: int, arguments: tuple[object, ...], *, is_detached: bool
+    ) -> None:
+        self._kind = kind
+        self._name = f"{name}-{_version()}-{number}"
+        self._arguments = (number, *arguments)
         self._lifetime = "detached" if is_detached else "non_detached"
         self._actor = self._find()
+
+    async def status(self) -> dict[str, float]:
+        """Its numbers, which are proof of life.
+
+        Raises:
+            Unavailable: it is away.
+        """
+        try:
+            numbers: dict[str, float] = await self._actor.status.remote()
+        except RayError as error:
+            raise Unavailable(f"{self._name} is restarting; try again") from error
+        return numbers
+
+    async def supervise(self) -> None:
+        """Have the actor take up its work, now and after every death; runs until cancelled."""
+        while True:
+            try:
+                await self._actor.live.remote()
+            except ray.exceptions.RayTaskError:
+                log.exception("actor failed; it is restarted", actor=self._name)
+                ray.kill(self._actor, no_restart=False)
+            except RayError as error:
+                log.warning("actor died; Ray restarts it", actor=self._name, error=type(error).__name__)
+            await asyncio.sleep(RETRY_SECONDS)
+            await self._revive()
+
+    async def _revive(self) -> None:
+        """Find the actor again: a dead one is replaced by a new one of the same name."""
+        try:
+            self._actor = await asyncio.to_thread(self._find)
+        except (RayError, ValueError) as error:
+            log.warning("actor cannot be found yet", actor=self._name, error=str(error))
+
+    def _find(self) -> Any:  # noqa: ANN401 - Ray's handles have no type of their own
+        actor = ray.remote(self._kind).options(name=self._name, lifetime=self._lifetime, **_ACTOR)
+        return actor.remote(*self._arguments)
+
+
+class OwnerHandle(ActorHandle):
+    """The owner of one partition, as the mailbox reaches it."""
 
     async def handle(self, batch: bytes) -> bytes:
         """Carry out a batch of commands, as `ExecutionOwner.handle`.
@@ -63,48 +121,40 @@ class OwnerHandle:
         answer: bytes = await self._actor.handle.remote(batch)
         return answer
 
-    async def status(self) -> dict[str, float]:
-        """As `ExecutionOwner.status`.
 
-        Raises:
-            RayError: the owner is away.
-        """
-        numbers: dict[str, float] = await self._actor.status.remote()
-        return numbers
+class CourierHandle(ActorHandle):
+    """One courier; every method raises `RayError` where it is away."""
 
-    async def supervise(self) -> None:
-        """Have the owner take up its work, now and after every death; runs until cancelled."""
-        while True:
-            try:
-                await self._actor.live.remote()
-            except ray.exceptions.RayTaskError:
-                log.exception("owner failed; it is restarted", partition=self._partition)
-                ray.kill(self._actor, no_restart=False)
-            except RayError as error:
-                log.warning("owner died; Ray restarts it", partition=self._partition, error=type(error).__name__)
-            await asyncio.sleep(RETRY_SECONDS)
-            await self._revive()
+    async def validate(self, webhook_id: str) -> Outcome | None:
+        """As `WebhookCourier.validate`."""
+        outcome: Outcome | None = await self._actor.validate.remote(webhook_id)
+        return outcome
 
-    async def _revive(self) -> None:
-        """Find the actor again: a dead one is replaced by a new one of the same name."""
-        try:
-            self._actor = await asyncio.to_thread(self._find)
-        except (RayError, ValueError) as error:
-            log.warning("owner cannot be found yet", partition=self._partition, error=str(error))
+    async def changed(self, webhook_id: str) -> None:
+        """As `WebhookCourier.changed`."""
+        await self._actor.changed.remote(webhook_id)
 
-    def _find(self) -> Any:  # noqa: ANN401 - Ray's handles have no type of their own
-        name = f"execution-owner-{_version()}-{self._partition}"
-        actor = ray.remote(ExecutionOwner).options(name=name, lifetime=self._lifetime, **_OWNER)
-        return actor.remote(*self._arguments)
+    async def due(self, webhook_ids: Sequence[str]) -> None:
+        """As `WebhookCourier.due`."""
+        await self._actor.due.remote(webhook_ids)
+
+
+Handle = TypeVar("Handle", bound=ActorHandle)
 
 
 class Cluster:
-    """A connection to Ray, and the owners on it."""
+    """A connection to Ray, and the actors on it.
+
+    Attributes:
+        owners: an owner of executions for each partition, in order.
+        couriers: as many couriers, in order.
+    """
 
     def __init__(self, *, is_local: bool) -> None:
         self._is_local = is_local
         self._supervision: list[asyncio.Task[None]] = []
         self.owners: Sequence[OwnerHandle] = ()
+        self.couriers: Sequence[CourierHandle] = ()
 
     @classmethod
     async def join(cls, address: str | None, folder: Path) -> Self:
@@ -118,8 +168,9 @@ class Cluster:
             Unavailable: there is no cluster at the address.
         """
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        # Ray runs workers at a low priority (nice 15) to keep room for itself; the owners are the server.
+        # Ray runs workers at a low priority (nice 15) to keep room for itself; the actors are the server.
         os.environ.setdefault("RAY_worker_niceness", "0")
+        os.environ.setdefault("RAY_max_direct_call_object_size", str(DIRECT_BYTES))
         logging.getLogger("ray").setLevel(logging.ERROR)
         options = _LOCAL | {"_temp_dir": str(folder)} if address is None else {"address": address}
         try:
@@ -128,17 +179,25 @@ class Cluster:
             raise Unavailable(f"The Ray cluster at {address} cannot be reached; check TMS_RAY_ADDRESS") from error
         return cls(is_local=address is None)
 
-    async def own(self, partitions: int, database_url: str, redis_url: str) -> None:
-        """Make or find the owner of each partition, keep them alive from now on, and return when all answer."""
-        self.owners = await asyncio.to_thread(self._handles, partitions, database_url, redis_url)
-        self._supervision = [asyncio.create_task(owner.supervise()) for owner in self.owners]
-        await asyncio.gather(*(owner.status() for owner in self.owners))
+    async def employ(
+        self, partitions: int, database_url: str, redis_url: str, progress_seconds: float, deliveries: CourierSettings
+    ) -> None:
+        """Make or find owner and courier of each partition, keep them alive from now on; return when all answer."""
+        of_owner = (database_url, redis_url, progress_seconds)
+        of_courier = (database_url, redis_url, deliveries)
+        self.owners, self.couriers = await asyncio.gather(
+            asyncio.to_thread(self._all, OwnerHandle, ExecutionOwner, "execution-owner", partitions, of_owner),
+            asyncio.to_thread(self._all, CourierHandle, WebhookCourier, "webhook-courier", partitions, of_courier),
+        )
+        actors = (*self.owners, *self.couriers)
+        self._supervision = [asyncio.create_task(actor.supervise()) for actor in actors]
+        await asyncio.gather(*(actor.status() for actor in actors))
 
-    def _handles(self, partitions: int, database_url: str, redis_url: str) -> list[OwnerHandle]:
-        return [
-            OwnerHandle(partition, (partition, database_url, redis_url), is_detached=not self._is_local)
-            for partition in range(partitions)
-        ]
+    def _all(
+        self, handle: type[Handle], kind: type[Any], name: str, count: int, arguments: tuple[object, ...]
+    ) -> list[Handle]:
+        is_detached = not self._is_local
+        return [handle(kind, name, number, arguments, is_detached=is_detached) for number in range(count)]
 
     async def leave(self) -> None:
         """Disconnect. A local Ray ends with all its actors; on a shared cluster they stay for the other servers."""
@@ -149,5 +208,5 @@ class Cluster:
 
 
 def _version() -> str:
-    """Owners of another version are other actors; the database lets only the newest claim write."""
+    """Actors of another version are others; the database lets only the newest claim write."""
     return importlib.metadata.version("tms-orchestrator")

@@ -14,6 +14,10 @@ class Deadlines:
     def __len__(self) -> int:
         return len(self._moments)
 
+    def __contains__(self, key: str) -> bool:
+        """Whether this key has a deadline."""
+        return key in self._moments
+
     def set(self, key: str, moment: datetime | None) -> None:
         """Set, move, or (None) drop the deadline of a key."""
         if moment is None:
@@ -24,6 +28,12 @@ class Deadlines:
         if len(self._heap) > 2 * len(self._moments) + 1000:
             self._heap = [(moment, key) for key, moment in self._moments.items()]
             heapq.heapify(self._heap)
+
+    def bring_forward(self, key: str, moment: datetime) -> None:
+        """Set the deadline of a key, unless it has an earlier one."""
+        known = self._moments.get(key)
+        if known is None or moment < known:
+            self.set(key, moment)
 
     def next(self) -> datetime | None:
         """The earliest deadline, None if there is none."""

@@ -19,9 +19,11 @@ import structlog
 
 from actors.deadlines import Deadlines
 from actors.news import NewsDesk
+from actors.progress import ProgressClock
+from actors.subscribers import Subscribers
 from actors.transaction import Transaction
 from orchestrator.errors import StaleOwner, Unavailable
-from orchestrator.executions.commands import AnyCommand, Expire, Postponed, Refusal, Reply
+from orchestrator.executions.commands import AnyCommand, Expire, Postponed, Refusal, Reply, Tick
 from orchestrator.executions.model import Execution
 from storage import commits, executions, postgres
 
@@ -46,7 +48,12 @@ class ExecutionOwner:
     """Owns the executions of one partition; a plain class, made an actor by `actors.cluster`."""
 
     def __init__(
-        self, partition: int, database_url: str, redis_url: str, clock: Callable[[], datetime] = utc_now
+        self,
+        partition: int,
+        database_url: str,
+        redis_url: str,
+        progress_seconds: float,
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._partition = partition
         self._database_url = database_url
@@ -58,6 +65,8 @@ class ExecutionOwner:
         self._executions: dict[str, Execution] = {}
         self._tenants: dict[str, int] = {}
         self._deadlines = Deadlines()
+        self._subscribers = Subscribers()
+        self._progress = ProgressClock(timedelta(seconds=progress_seconds))
         self._connection: postgres.DirectConnection | None = None
         self._epoch: int | None = None
         self._is_replaced = False
@@ -106,7 +115,7 @@ class ExecutionOwner:
 
     def _start(self) -> None:
         if not self._loops:
-            self._loops = [asyncio.create_task(work()) for work in (self._work, self._watch_deadlines, self._news.run)]
+            self._loops = [asyncio.create_task(work()) for work in (self._work, self._watch_clock, self._news.run)]
 
     async def _work(self) -> None:
         """The one loop that changes anything."""
@@ -155,6 +164,7 @@ class ExecutionOwner:
             self._forget(batch)
             self._is_replaced = True
             self._deadlines = Deadlines()
+            self._progress.clear()
             return self._postponed(batch, error.message)
         except Unavailable as error:
             self._forget(batch)
@@ -177,30 +187,39 @@ class ExecutionOwner:
         began = monotonic()
         async with postgres.translated():
             connection, epoch = await self._claimed()
-            work = Transaction(self._partition, self._executions, self._clock())
+            now = self._clock()
+            work = Transaction(self._partition, self._executions, self._subscribers, self._progress, now)
             async with connection.transaction():
-                await commits.fence(connection, self._partition, epoch)
-                replies = await work.carry_out(connection, batch)
-        self._keep(work.states.values())
-        self._news.announce(work.news())
+                revision = await commits.fence(connection, self._partition, epoch)
+                replies = await work.carry_out(connection, batch, revision)
+        self._keep(work.states.values(), now)
+        self._progress.told(work.told, now)
+        self._news.announce(*work.news(), work.due())
         self._counted["commands"] += len(batch)
         self._counted["commits"] += 1
         self._counted["commit_seconds"] += monotonic() - began
         return replies
 
-    def _keep(self, states: Iterable[Execution]) -> None:
-        """Remember what runs, forget what ended; and wake the watch if a deadline came nearer."""
-        before = self._deadlines.next()
+    def _keep(self, states: Iterable[Execution], now: datetime) -> None:
+        """Remember what runs, forget what ended; and wake the watch if a moment to act came nearer."""
+        before = self._next_moment()
         for execution in states:
             self._deadlines.set(execution.execution_id, execution.deadline)
             if execution.is_finished:
                 self._executions.pop(execution.execution_id, None)
                 self._tenants.pop(execution.execution_id, None)
+                self._progress.drop(execution.execution_id)
             else:
                 self._executions[execution.execution_id] = execution
                 self._tenants[execution.execution_id] = execution.tenant_id
-        if self._deadlines.next() != before:
+                if execution.started_at is not None:
+                    self._progress.follow(execution.execution_id, execution.started_at, now)
+        if self._next_moment() != before:
             self._alarm.set()
+
+    def _next_moment(self) -> datetime | None:
+        """When the next deadline falls due, or the next execution tells how far it is."""
+        return min(filter(None, (self._deadlines.next(), self._progress.next())), default=None)
 
     async def _claimed(self) -> tuple[postgres.DirectConnection, int]:
         """A connection, and the epoch under which this owner writes; both anew where they were lost."""
@@ -211,9 +230,12 @@ class ExecutionOwner:
             self._epoch = await commits.claim(self._connection, self._partition)
             self._is_replaced = False
             self._counted["claims"] += 1
-            for execution_id, tenant_id, deadline in await executions.deadlines(self._connection, self._partition):
-                self._tenants[execution_id] = tenant_id
-                self._deadlines.set(execution_id, deadline)
+            now = self._clock()
+            for unfinished in await executions.unfinished(self._connection, self._partition):
+                self._tenants[unfinished.execution_id] = unfinished.tenant_id
+                self._deadlines.set(unfinished.execution_id, unfinished.deadline)
+                if unfinished.started_at is not None:
+                    self._progress.follow(unfinished.execution_id, unfinished.started_at, now)
             self._alarm.set()
             self._news.resync()
             log.info("partition claimed", partition=self._partition, epoch=self._epoch, running=len(self._deadlines))
@@ -234,16 +256,18 @@ class ExecutionOwner:
         if connection is not None:
             connection.terminate()
 
-    async def _watch_deadlines(self) -> None:
-        """Give an `Expire` for every execution whose deadline has come."""
+    async def _watch_clock(self) -> None:
+        """Give an `Expire` for every execution whose deadline has come, a `Tick` for every one that is to tell."""
         while True:
             self._alarm.clear()
-            moment = self._deadlines.next()
+            moment = self._next_moment()
             seconds = None if moment is None else max(0.0, (moment - self._clock()).total_seconds())
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await self._alarm.wait()
-            for execution_id in self._deadlines.pop_due(self._clock()):
-                command = Expire(command_id="", tenant_id=self._tenants[execution_id], execution_id=execution_id)
-                self._inbox.append((command, asyncio.get_running_loop().create_future()))
-                self._arrival.set()
+            now = self._clock()
+            for kind, due in ((Expire, self._deadlines.pop_due(now)), (Tick, self._progress.pop_due(now))):
+                for execution_id in due:
+                    command = kind(command_id="", tenant_id=self._tenants[execution_id], execution_id=execution_id)
+                    self._inbox.append((command, asyncio.get_running_loop().create_future()))
+                    self._arrival.set()

@@ -2,7 +2,9 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Collection, Mapping
 
+import msgspec
 import structlog
 
 from storage.bus import Bus, BusError, EventNews, News, TestsNews
@@ -13,32 +15,41 @@ BACKLOG = 256
 RETRY_SECONDS = 0.5
 
 
+class Notice(msgspec.Struct, frozen=True):
+    """What one commit is to be told of: its news for live readers, and the webhooks to look after."""
+
+    news: News
+    due: Mapping[int, Collection[str]]
+
+
 class NewsDesk:
-    """Sends in the background. What the bus could not take is replaced by one `resync`: readers look into the log."""
+    """Sends in the background. What the bus could not take is replaced by one `resync`: readers look into the log.
+
+    Couriers find what is due without being told, only later.
+    """
 
     def __init__(self, partition: int, redis_url: str) -> None:
         self._partition = partition
         self._redis_url = redis_url
-        self._waiting: deque[News] = deque()
+        self._waiting: deque[Notice] = deque()
         self._arrival = asyncio.Event()
         self._bus: Bus | None = None
         self._is_closed = False
 
-    def announce(self, news: tuple[list[EventNews], list[TestsNews]]) -> None:
+    def announce(self, events: list[EventNews], tests: list[TestsNews], due: Mapping[int, Collection[str]]) -> None:
         """Send on soon. A backlog that grows too long is dropped for a `resync`."""
-        events, tests = news
         if not events and not tests:
             return
         if len(self._waiting) >= BACKLOG:
             self.resync()
             return
-        self._waiting.append(News(self._partition, events, tests))
+        self._waiting.append(Notice(News(self._partition, events, tests), due))
         self._arrival.set()
 
     def resync(self) -> None:
         """Tell every reader to look into the log for what it missed."""
         self._waiting.clear()
-        self._waiting.append(News(self._partition, [], [], resync=True))
+        self._waiting.append(Notice(News(self._partition, [], [], resync=True), {}))
         self._arrival.set()
 
     async def run(self) -> None:
@@ -50,9 +61,11 @@ class NewsDesk:
                 self._arrival.clear()
                 await self._arrival.wait()
                 continue
-            news = self._waiting.popleft()
+            notice = self._waiting.popleft()
             try:
-                await self._bus.publish(news)
+                await self._bus.publish(notice.news)
+                if notice.due:
+                    await self._bus.publish_due(notice.due)
             except BusError as error:
                 if not is_away:
                     log.warning("bus is away", partition=self._partition, error=str(error))

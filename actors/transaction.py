@@ -5,12 +5,16 @@ from datetime import datetime
 
 import msgspec
 
+from actors.outbox import Outbox
+from actors.progress import ProgressClock
+from actors.subscribers import Subscribers
 from orchestrator.executions import events as names
 from orchestrator.executions import machine, payloads
-from orchestrator.executions.commands import AnyCommand, Create, Expire, Receipt, Refusal, Reply, Submit
-from orchestrator.executions.events import AnyEvent, Completed, Created
+from orchestrator.executions.commands import AnyCommand, Create, Expire, Receipt, Refusal, Reply, Submit, Tick
+from orchestrator.executions.events import AnyEvent, Completed, Created, Progressed
 from orchestrator.executions.evolution import evolve
 from orchestrator.executions.model import Execution, Shard
+from orchestrator.webhooks.model import Subscription, WebhookStatus
 from storage import commits, executions
 from storage.bus import EventNews, TestsNews
 from storage.commits import Changes, EventRow, ReceiptRow, Submission
@@ -23,10 +27,11 @@ ERROR_LENGTH = 2000
 
 
 class Happening(msgspec.Struct, frozen=True):
-    """An event, and the state after it."""
+    """An event, the state after it, and the webhooks that are told of it."""
 
     execution: Execution
     event: AnyEvent
+    webhooks: Sequence[Subscription]
 
 
 class Transaction:
@@ -34,11 +39,21 @@ class Transaction:
 
     Attributes:
         states: every execution that the batch touched, in its last state; to be kept once the transaction commits.
+        told: those whose progress webhooks are told of.
     """
 
-    def __init__(self, partition: int, known: Mapping[str, Execution], now: datetime) -> None:
+    def __init__(
+        self,
+        partition: int,
+        known: Mapping[str, Execution],
+        subscribers: Subscribers,
+        progress: ProgressClock,
+        now: datetime,
+    ) -> None:
         self._partition = partition
         self._known = known
+        self._subscribers = subscribers
+        self._progress = progress
         self._now = now
         self._before: dict[str, Execution] = {}
         self._replies: dict[str, tuple[bytes, Reply]] = {}
@@ -46,14 +61,24 @@ class Transaction:
         self._submissions: list[Submission] = []
         self._receipts: list[ReceiptRow] = []
         self._event_news: list[EventNews] = []
+        self._outbox = Outbox(now)
         self.states: dict[str, Execution] = {}
+        self.told: set[str] = set()
 
-    async def carry_out(self, connection: Connection, batch: Sequence[AnyCommand]) -> list[Reply]:
-        """Decide and write; the replies are true once the caller's transaction has committed."""
+    async def carry_out(self, connection: Connection, batch: Sequence[AnyCommand], revision: int) -> list[Reply]:
+        """Decide and write; the replies are true once the caller's transaction has committed.
+
+        Args:
+            connection: inside the transaction.
+            batch: what is asked, in order.
+            revision: of the webhooks registered, as the fence read it.
+        """
         await self._read(connection, batch)
+        await self._subscribers.read(connection, revision, {command.tenant_id for command in batch})
         replies = [self._answer(command) for command in batch]
         await commits.write_state(connection, self._partition, self._changes())
         await commits.write_log(connection, await self._event_rows(connection), self._receipts)
+        await self._outbox.write(connection)
         return replies
 
     def news(self) -> tuple[list[EventNews], list[TestsNews]]:
@@ -64,6 +89,10 @@ class Transaction:
             if row.tests and row.first_frame is not None
         ]
         return self._event_news, tests
+
+    def due(self) -> dict[int, set[str]]:
+        """Which webhooks each courier has something new for after the commit."""
+        return self._outbox.due
 
     async def _read(self, connection: Connection, batch: Sequence[AnyCommand]) -> None:
         """Executions that are not in memory, and receipts of commands that may be repetitions."""
@@ -84,23 +113,46 @@ class Transaction:
             fingerprint, reply = self._replies[command.command_id]
             return reply if fingerprint == command.fingerprint else _key_reused()
         execution = self._state(command.execution_id)
-        decision = machine.decide(execution, command, self._now)
+        decision = self._decide(execution, command)
         state = execution
+        webhooks = 0
         for event in decision.events:
             state = evolve(state, event)
-            self._happenings.append(Happening(state, event))
+            told = self._listeners(state, event)
+            webhooks += sum(one.status is WebhookStatus.ACTIVE for one in told)
+            if told and isinstance(event, Progressed):
+                self.told.add(command.execution_id)
+            self._happenings.append(Happening(state, event, told))
         if state is not None and decision.events:
             self.states[command.execution_id] = state
         if isinstance(command, Submit) and (decision.late or decision.events):
             self._submissions.append(_submission(command, decision, state, self._now))
-        reply = decision.refusal or self._receipt(decision, state)
+        reply = decision.refusal or self._receipt(decision, state, webhooks)
         # What had no effect has none when it is carried out again; a key asks for the same answer all the same.
         has_effect = bool(decision.events) or decision.late
         if has_effect or (command.fingerprint and decision.refusal is None):
             self._remember(command, reply)
         return reply
 
-    def _receipt(self, decision: machine.Decision, state: Execution | None) -> Receipt:
+    def _decide(self, execution: Execution | None, command: AnyCommand) -> machine.Decision:
+        """As the machine decides; but nothing is made of a tick that nobody is told of, so that none costs a row."""
+        decision = machine.decide(execution, command, self._now)
+        if isinstance(command, Tick) and execution is not None:
+            event = next(iter(decision.events), None)
+            if event is None or not self._listeners(execution, event):
+                return machine.NOTHING
+        return decision
+
+    def _listeners(self, execution: Execution, event: AnyEvent) -> Sequence[Subscription]:
+        """The webhooks that are told of an event: of progress once in an interval, of anything else always."""
+        listeners = self._subscribers.of(execution, event)
+        if not listeners or not isinstance(event, Progressed):
+            return listeners
+        if execution.execution_id in self.told or not self._progress.is_due(execution.execution_id, self._now):
+            return ()
+        return listeners
+
+    def _receipt(self, decision: machine.Decision, state: Execution | None, webhooks: int) -> Receipt:
         if state is None:
             raise LookupError("a command was accepted without an execution")
         return Receipt(
@@ -110,10 +162,11 @@ class Transaction:
             status=state.status,
             reason=state.reason,
             submission_id=decision.submission_id,
+            webhooks=webhooks,
         )
 
     def _remember(self, command: AnyCommand, reply: Receipt | Refusal) -> None:
-        if isinstance(command, Expire):
+        if isinstance(command, Expire | Tick):
             return
         self._replies[command.command_id] = (command.fingerprint, reply)
         text = msgspec.json.encode(reply).decode()
@@ -142,11 +195,13 @@ class Transaction:
     async def _event_rows(self, connection: Connection) -> list[EventRow]:
         failed = await self._failed_tests(connection)
         rows = []
-        for execution, event in ((one.execution, one.event) for one in self._happenings):
+        for happening in self._happenings:
+            execution, event = happening.execution, happening.event
             name = names.name(event)
             listed = failed.get(execution.execution_id, ()) if isinstance(event, Completed) else ()
             text = msgspec.json.encode(payloads.data(execution, event, listed)).decode()
             rows.append(EventRow(execution.execution_id, execution.seq, execution.tenant_id, name, event.at, text))
+            self._outbox.put(happening.webhooks, execution.execution_id, name, event.at, text)
             self._event_news.append(
                 _news(execution, payloads.frame(execution.execution_id, execution.seq, name, event.at, text))
             )

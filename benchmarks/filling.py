@@ -60,7 +60,8 @@ _EMPTY = (
     "DELETE FROM executions WHERE provider = 'filled'",
 )
 
-_SETTLE = ("VACUUM (ANALYZE) executions, shards, submissions, tests, events, receipts", "CHECKPOINT")
+RESULTS = "executions, shards, submissions, tests, events, receipts"
+DELIVERIES = "webhook_messages, webhook_deliveries, webhook_attempts"
 
 
 def fill(database_url: str, tests: int) -> None:
@@ -73,9 +74,9 @@ def empty(database_url: str) -> None:
     uvloop.run(_execute(database_url, *_EMPTY))
 
 
-def settle(database_url: str) -> None:
+def settle(database_url: str, tables: str = RESULTS) -> None:
     """Do now what the database would do by itself at some time, so that it does not fall into the next measurement."""
-    uvloop.run(_execute(database_url, *_SETTLE))
+    uvloop.run(_execute(database_url, f"VACUUM (ANALYZE) {tables}", "CHECKPOINT"))
 
 
 async def _fill(database_url: str, tests: int) -> None:

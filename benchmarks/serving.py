@@ -24,12 +24,24 @@ STOP_SECONDS = 60.0
 _OWNER_NUMBER = re.compile(r"^tms_owner_(commands|commits)(?:_total)?\{[^}]*\} (\S+)$", re.MULTILINE)
 
 
+_SIGNS = (
+    ("owners", "ExecutionOwner"),
+    ("couriers", "WebhookCourier"),
+    ("valkey", "valkey-server"),
+    ("postgres", "postgres"),
+)
+"""What the command line of a part's processes has in it."""
+
+
 class ServerFailed(Exception):
     """The server did not start, or left something running; says what it logged last."""
 
 
 class Server:
     """`orchestrator serve` on a data folder of its own, until the `with` block ends.
+
+    Args:
+        **settings: variables of its environment, where the default is not what is to be measured.
 
     Attributes:
         address: where it answers.
@@ -38,16 +50,16 @@ class Server:
         ServerFailed: it did not start.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: str) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="tms-bench-"))
         self._data = self._folder / "data"
-        settings = {"TMS_DATA_DIR": str(self._data), "TMS_PORT": "0", "TMS_BOOTSTRAP_TOKEN": TOKEN}
+        own = {"TMS_DATA_DIR": str(self._data), "TMS_PORT": "0", "TMS_BOOTSTRAP_TOKEN": TOKEN}
         clean = {name: value for name, value in os.environ.items() if not name.startswith("TMS_")}
         with self._log.open("w") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "server", "serve"],
                 cwd=ROOT,
-                env=clean | settings,
+                env=clean | own | settings,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
@@ -87,8 +99,8 @@ class Server:
         return sum(process.memory_info().rss for process in self.owners())
 
     def cpu_seconds(self) -> dict[str, float]:
-        """CPU seconds, user and system, that each part has used so far: gateway, owners, postgres, valkey, ray."""
-        used: dict[str, float] = {"gateway": 0.0, "owners": 0.0, "postgres": 0.0, "valkey": 0.0, "ray": 0.0}
+        """CPU seconds, user and system, that each part has used so far."""
+        used = dict.fromkeys(("gateway", "owners", "couriers", "postgres", "valkey", "ray"), 0.0)
         for process in (psutil.Process(self._process.pid), *self._family()):
             try:
                 times = process.cpu_times()
@@ -144,7 +156,7 @@ def _part(process: psutil.Process) -> str:
         psutil.NoSuchProcess: it has ended.
     """
     line = " ".join(process.cmdline())
-    for part, sign in (("owners", "ExecutionOwner"), ("valkey", "valkey-server"), ("postgres", "postgres")):
+    for part, sign in _SIGNS:
         if sign in line:
             return part
     return "ray"

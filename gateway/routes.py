@@ -7,6 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from gateway.calls import HTML, JSON, Access, Family, Route
 from gateway.handlers import (
+    deliveries,
     documentation,
     execution_details,
     executions,
@@ -15,8 +16,10 @@ from gateway.handlers import (
     reports,
     results,
     tokens,
+    webhooks,
 )
 from gateway.live import endpoint as live
+from gateway.wire import deliveries as wire_deliveries
 from gateway.wire import executions as wire_executions
 from gateway.wire import health as wire_health
 from gateway.wire import inbound_events as wire_events
@@ -25,11 +28,13 @@ from gateway.wire import live as wire_live
 from gateway.wire import reports as wire_reports
 from gateway.wire import results as wire_results
 from gateway.wire import tokens as wire_tokens
+from gateway.wire import webhooks as wire_webhooks
 from orchestrator.identity.roles import Permission
 
-OK, CREATED = HTTPStatus.OK, HTTPStatus.CREATED
+OK, CREATED, ACCEPTED = HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED
 MISSING, CONFLICT, WRONG = HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY
 READ, WRITE, MANAGE = Permission.READ_EXECUTIONS, Permission.WRITE_EXECUTIONS, Permission.MANAGE_TOKENS
+HOOKS = Permission.MANAGE_WEBHOOKS
 
 # fmt: off
 ROUTES = (
@@ -50,6 +55,9 @@ ROUTES = (
     Route(method="GET", path="/api/executions/{executionId}/events", handler=execution_details.events, permission=READ,
           summary="Read an execution's history",
           query=wire_listings.EventQuery, answers={OK: wire_listings.EventPage}),
+    Route(method="GET", path="/api/executions/{executionId}/deliveries", handler=deliveries.of_execution,
+          permission=HOOKS, summary="List what webhooks were told of an execution",
+          query=wire_deliveries.ExecutionDeliveryQuery, answers={OK: wire_deliveries.DeliveryPage}),
     Route(method="GET", path="/api/executions/{executionId}/live", handler=live.execution_live, permission=READ,
           summary="Watch an execution: a websocket, or server-sent events", stream=True,
           query=wire_live.ExecutionLiveQuery, answers={OK: str}),
@@ -63,6 +71,39 @@ ROUTES = (
     Route(method="POST", path="/api/webhooks/executions/{executionId}", handler=inbound_events.receive,
           summary="Tell of an execution, as its runner", access=Access.WEBHOOK_TOKEN,
           body=wire_events.AnyInboundEvent, answers={OK: wire_events.EventAccepted}, refusals=(CONFLICT,)),
+    Route(method="POST", path="/api/webhooks", handler=webhooks.create, permission=HOOKS,
+          summary="Register a webhook",
+          body=wire_webhooks.CreateWebhook, answers={CREATED: wire_webhooks.WebhookCreated}, refusals=(CONFLICT,)),
+    Route(method="GET", path="/api/webhooks", handler=webhooks.page, permission=HOOKS,
+          summary="List webhooks, newest first",
+          query=wire_webhooks.WebhookQuery, answers={OK: wire_webhooks.WebhookPage}),
+    Route(method="GET", path="/api/webhooks/{webhookId}", handler=webhooks.show, permission=HOOKS,
+          summary="Look at a webhook", answers={OK: wire_webhooks.Webhook}),
+    Route(method="PATCH", path="/api/webhooks/{webhookId}", handler=webhooks.change, permission=HOOKS,
+          summary="Change, pause or resume a webhook",
+          body=wire_webhooks.ChangeWebhook, answers={OK: wire_webhooks.Webhook}, refusals=(CONFLICT,)),
+    Route(method="DELETE", path="/api/webhooks/{webhookId}", handler=webhooks.delete, permission=HOOKS,
+          summary="Delete a webhook", answers={OK: wire_webhooks.WebhookDeleted}),
+    Route(method="POST", path="/api/webhooks/{webhookId}/validate", handler=webhooks.validate, permission=HOOKS,
+          summary="Send a test request to a webhook", answers={OK: wire_webhooks.Validation}),
+    Route(method="POST", path="/api/webhooks/{webhookId}/rotate-secret", handler=webhooks.rotate_secret,
+          permission=HOOKS, summary="Give a webhook another secret", body=wire_webhooks.RotateSecret,
+          body_may_lack=True, answers={OK: wire_webhooks.SecretRotated}),
+    Route(method="POST", path="/api/webhooks/{webhookId}/sample", handler=deliveries.sample, permission=HOOKS,
+          summary="Deliver an example of an event",
+          body=wire_webhooks.SendSample, answers={ACCEPTED: wire_deliveries.Delivery}, refusals=(CONFLICT,)),
+    Route(method="POST", path="/api/webhooks/{webhookId}/recover", handler=deliveries.recover, permission=HOOKS,
+          summary="Send again what failed or was missed",
+          body=wire_deliveries.Recover, answers={ACCEPTED: wire_deliveries.Recovered}, refusals=(CONFLICT,)),
+    Route(method="GET", path="/api/webhooks/{webhookId}/deliveries", handler=deliveries.page, permission=HOOKS,
+          summary="List a webhook's deliveries, newest first",
+          query=wire_deliveries.DeliveryQuery, answers={OK: wire_deliveries.DeliveryPage}),
+    Route(method="GET", path="/api/webhooks/{webhookId}/deliveries/{deliveryId}", handler=deliveries.show,
+          permission=HOOKS, summary="Look at a delivery and its attempts",
+          answers={OK: wire_deliveries.DeliveryDetails}),
+    Route(method="POST", path="/api/webhooks/{webhookId}/deliveries/{deliveryId}/redeliver",
+          handler=deliveries.redeliver, permission=HOOKS, summary="Send a delivery again",
+          answers={ACCEPTED: wire_deliveries.Delivery}, refusals=(CONFLICT,)),
     Route(method="POST", path="/api/tokens", handler=tokens.create, permission=MANAGE, family=Family.SERVICE,
           summary="Make an API token",
           body=wire_tokens.CreateToken, answers={CREATED: wire_tokens.SecretToken}, refusals=(CONFLICT,)),

@@ -5,12 +5,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import msgspec
 from aiohttp import web
 
+from actors.couriers import Couriers
 from actors.mailbox import Mailbox
 from orchestrator.config import Settings
 from storage.bus import Bus
 from storage.postgres import Reader
 
-OwnerStatus = Callable[[], Awaitable[Mapping[str, float]]]
+ActorStatus = Callable[[], Awaitable[Mapping[str, float]]]
+"""Asks an actor for its numbers; raises `Unavailable` where it is away."""
 
 
 class Services(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,17 +22,19 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
         settings: of this process.
         reader: sees one tenant at a time.
         mailbox: the only way to change an execution.
+        couriers: deliver webhooks.
         bus: news of commits.
-        secret_key: key of derived secrets (webhook tokens).
-        owners: asks each partition's owner for its numbers; raises `Unavailable` where one is away.
+        secret_key: key of derived secrets (webhook tokens), and of those kept sealed.
+        actors: kind (`owner`, `courier`) to how each of them is asked for its numbers, in order.
     """
 
     settings: Settings
     reader: Reader
     mailbox: Mailbox
+    couriers: Couriers
     bus: Bus
     secret_key: bytes
-    owners: Sequence[OwnerStatus]
+    actors: Mapping[str, Sequence[ActorStatus]]
 
 
 SERVICES = web.AppKey("services", Services)

@@ -5,9 +5,10 @@ once, checked, and passed on; no other module looks at the environment.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, get_type_hints
+from typing import Annotated, Self, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -23,6 +24,43 @@ RedisUrl = Annotated[str, Meta(pattern=r"^(rediss?|unix)://")]
 LongSecret = Annotated[str, Meta(min_length=32)]
 Token = Annotated[str, Meta(min_length=16)]
 PartitionCount = Annotated[int, Meta(ge=1, le=1024)]
+
+
+class Networks(tuple[IPv4Network | IPv6Network, ...]):
+    """IP networks, written with commas between them: `127.0.0.0/8,fd00::/8`."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """Read them; a single address is a network of its own."""
+        try:
+            return cls(ip_network(part.strip()) for part in text.split(","))
+        except ValueError:
+            raise ValueError("Expected networks such as `127.0.0.0/8`, with commas between them") from None
+
+    def __str__(self) -> str:
+        return ",".join(map(str, self))
+
+
+class Ports(frozenset[int]):
+    """TCP ports, written with commas between them: `443,8443`."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """Read them."""
+        parts = [part.strip() for part in text.split(",")]
+        if not all(part.isascii() and part.isdigit() and 1 <= int(part) <= _LAST_PORT for part in parts):
+            raise ValueError(f"Expected ports from 1 to {_LAST_PORT}, with commas between them")
+        return cls(map(int, parts))
+
+    def __str__(self) -> str:
+        return ",".join(map(str, sorted(self)))
+
+
+_LAST_PORT = 65535
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,6 +96,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     request_wait_seconds: Annotated[
         float, Meta(gt=0, description="longest wait of a request for an absent database or owner before a 503")
     ] = 15.0
+    webhook_allow: Annotated[
+        Networks,
+        Meta(description="networks that webhooks may reach though private, also by plain http; comma-separated CIDRs"),
+    ] = Networks()
+    webhook_ports: Annotated[
+        Ports, Meta(description="ports that webhooks may reach outside TMS_WEBHOOK_ALLOW; comma-separated")
+    ] = Ports({443, 8443})
+    webhook_rate: Annotated[
+        int, Meta(ge=0, description="requests a second to one webhook at the most; 0 sets no limit")
+    ] = 10
+    webhook_timeout: Annotated[float, Meta(gt=0, description="seconds that a webhook's receiver has to answer")] = 15.0
+    webhook_disable_after: Annotated[
+        float, Meta(gt=0, description="seconds of failure without a success after which a webhook is disabled")
+    ] = 432_000.0
+    progress_seconds: Annotated[
+        float, Meta(gt=0, description="seconds between two execution.progress of a running execution")
+    ] = 30.0
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> "Settings":
@@ -79,7 +134,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise Misconfigured(message)
         for name, value in given.items():
             _check(cls, name, value)
-        return msgspec.convert(given, cls, strict=False, dec_hook=_to_path)
+        return msgspec.convert(given, cls, strict=False, dec_hook=_of_text)
 
 
 # Settings of the clients (`tms`), which may share a shell with the server.
@@ -89,7 +144,7 @@ CLIENT_VARIABLES = frozenset({"TMS_URL", "TMS_TOKEN"})
 def _check(settings: type[Settings], name: str, value: str) -> None:
     """Convert one variable alone, so that an error can name it."""
     try:
-        msgspec.convert({name: value}, settings, strict=False, dec_hook=_to_path)
+        msgspec.convert({name: value}, settings, strict=False, dec_hook=_of_text)
     except msgspec.ValidationError as error:
         # The value itself stays out of the message: some settings are secrets.
         reason = str(error).rsplit(" - at `", 1)[0]
@@ -97,9 +152,12 @@ def _check(settings: type[Settings], name: str, value: str) -> None:
         raise Misconfigured(message) from None
 
 
-def _to_path(kind: type, value: object) -> Path:
-    if kind is Path and isinstance(value, str):
-        return Path(value)
+_READERS: dict[type, Callable[[str], object]] = {Path: Path, Networks: Networks.of, Ports: Ports.of}
+
+
+def _of_text(kind: type, value: object) -> object:
+    if kind in _READERS and isinstance(value, str):
+        return _READERS[kind](value)
     message = f"cannot convert {value!r} to {kind.__name__}"
     raise TypeError(message)
 

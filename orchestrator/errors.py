@@ -2,6 +2,7 @@
 
     TMSError
     ├── BadRequest            unreadable: not JSON, not UTF-8, not gzip
+    │   └── UnreadableReport  a test report that cannot be read
     ├── ValidationFailed      readable, but fields are wrong; names them
     ├── Unauthorized          no credential, or not a valid one
     ├── Forbidden             a valid credential without the permission
@@ -11,6 +12,7 @@
     │   └── StaleOwner        a newer owner has taken the partition
     ├── TooLarge              the body is over a limit
     ├── UnsupportedMedia      a body in a form or compression that is not read here
+    ├── AddressRefused        webhooks may not go to this address
     ├── Unavailable           a part is away; retry after a while
     ├── Misconfigured         the program cannot start like this; says what to change
     │   └── SchemaTooNew      the database was migrated by a newer version
@@ -53,6 +55,12 @@ class BadRequest(TMSError):
     """The request cannot be read at all."""
 
     code = "BAD_REQUEST"
+
+
+class UnreadableReport(BadRequest):
+    """A test report cannot be read, or goes over a limit; the message says where."""
+
+    code = "UNREADABLE_REPORT"
 
 
 class ValidationFailed(TMSError):
@@ -112,6 +120,12 @@ class UnsupportedMedia(TMSError):
     """The body is not JSON, or compressed in an unknown way."""
 
     code = "UNSUPPORTED_MEDIA_TYPE"
+
+
+class AddressRefused(TMSError):
+    """Webhooks may not go there (X-037, X-095)."""
+
+    code = "ADDRESS_REFUSED"
 
 
 class Unavailable(TMSError):

@@ -5,8 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 def to_text(moment: datetime) -> str:
     """`2025-08-04T12:34:56.789Z`; the rest below a millisecond is cut off."""
-    utc = moment.astimezone(UTC)
-    return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z"
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def to_text_or_none(moment: datetime | None) -> str | None:

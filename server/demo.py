@@ -1,6 +1,10 @@
-"""`orchestrator demo`: a real suite in four shards on a server of its own, watched live, and what came of it."""
+"""`orchestrator demo`: a real suite in four shards on a server of its own, watched live, and what came of it.
+
+A receiver of webhooks listens beside it, and shows what it was told.
+"""
 
 import asyncio
+import ipaddress
 import logging
 import os
 import re
@@ -23,12 +27,16 @@ from orchestrator.errors import InternalError, Misconfigured
 from orchestrator.identity.roles import Role
 from server import logs, parts
 from server.offline import create_token
+from server.receiver import Receiver, receiving
 from server.serve import listening_socket, open_port
 from tms_sdk.watch import show
 
 SHARDS = 4
+LOOPBACK = ipaddress.ip_network("127.0.0.0/8")
 PROJECT = Path(__file__).parent.parent
 SUITE = Path("tests") / "orchestrator"
+WEBHOOK_EVENTS = ("execution.started", "shard.started", "shard.completed", "execution.completed", "execution.failed")
+LAST_EVENT_SECONDS = 20
 RUN = [
     *("tms", "run", "--shards", str(SHARDS), "--suite", "smoke", "--environment", "dev", "--"),
     *("pytest", str(SUITE)),
@@ -49,10 +57,16 @@ async def demo(settings: Settings) -> int:
     if not (PROJECT / SUITE).is_dir() or find_spec("pytest") is None:
         raise Misconfigured("The demo runs the project's own tests: start it with `make demo` in a checkout")
     logs.configure(logging.WARNING)
-    async with _server(settings) as url:
+    # The receiver is on this machine, where webhooks may not go unless they are allowed to.
+    settings = msgspec.structs.replace(settings, webhook_allow=(*settings.webhook_allow, LOOPBACK))
+    async with _server(settings) as url, receiving() as receiver:
         token = await create_token(settings, "default", "demo", Role.QA_LEAD)
         out.print(f"Serving at {url}\nRunning: {' '.join(RUN)}\n", highlight=False, soft_wrap=True)
-        code = await _run_tests(url, token)
+        async with _session(url, token) as session, _subscribed(session, receiver):
+            code, execution_id = await _run_tests(url, token)
+            await _show_result(session, execution_id)
+            await _show_deliveries(receiver)
+            _show_links(url, token, execution_id)
     out.print("\nEverything is stored. Start the server with [bold]make serve[/bold] to look at it again.")
     return code
 
@@ -72,8 +86,25 @@ async def _server(settings: Settings) -> AsyncIterator[str]:
             starting.stop()
 
 
-async def _run_tests(url: str, token: str) -> int:
-    """Run the suite as a CI job would, and show what the server tells of it live."""
+def _session(url: str, token: str) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(url, headers={"Authorization": f"Bearer {token}"}, raise_for_status=True)
+
+
+@asynccontextmanager
+async def _subscribed(session: aiohttp.ClientSession, receiver: Receiver) -> AsyncIterator[None]:
+    """A webhook to the receiver, as long as the block runs."""
+    wanted = {"url": receiver.url, "events": WEBHOOK_EVENTS}
+    answer = await session.post("/api/webhooks", json=wanted)
+    webhook: dict[str, Any] = msgspec.json.decode(await answer.read())
+    receiver.trust(webhook["secret"])
+    try:
+        yield
+    finally:
+        await session.delete(f"/api/webhooks/{webhook['webhookId']}")
+
+
+async def _run_tests(url: str, token: str) -> tuple[int, str]:
+    """Run the suite as a CI job would, and show what the server tells of it live; exit code and execution."""
     programs = str(Path(sys.executable).parent)
     environment = os.environ | {
         "TMS_URL": url,
@@ -98,8 +129,7 @@ async def _run_tests(url: str, token: str) -> int:
             await runner.wait()
     if code != 0:
         out.print(Text("".join(said)))
-    await _show_result(url, token, execution_id)
-    return code
+    return code, execution_id
 
 
 async def _execution_id(runner: Process, said: list[str]) -> str:
@@ -120,16 +150,31 @@ async def _lines(runner: Process) -> AsyncIterator[str]:
         yield line.decode(errors="replace")
 
 
-async def _show_result(url: str, token: str, execution_id: str) -> None:
-    """Totals, the slowest tests, and where to look."""
-    headers = {"Authorization": f"Bearer {token}"}
-    async with aiohttp.ClientSession(url, headers=headers, raise_for_status=True) as session:
-        answer = await session.get(f"/reports/{execution_id}")
-        report: dict[str, Any] = msgspec.json.decode(await answer.read())
+async def _show_result(session: aiohttp.ClientSession, execution_id: str) -> None:
+    """The slowest tests."""
+    answer = await session.get(f"/reports/{execution_id}")
+    report: dict[str, Any] = msgspec.json.decode(await answer.read())
     slowest = Table("slowest tests", "shard", "ms", box=None, header_style="bold")
     for test in report["slowestTests"][:5]:
         slowest.add_row(f"{test['file']} {test['title']}", test["shardId"], f"{test['duration']:.0f}")
     out.print(slowest)
+
+
+async def _show_deliveries(receiver: Receiver) -> None:
+    """What the receiver of webhooks was told."""
+    is_complete = await receiver.ended(LAST_EVENT_SECONDS)
+    told = Table("webhooks received", "shard", "ms after", "signature", box=None, header_style="bold")
+    for one in receiver.received:
+        signature = "verified" if one.is_verified else "[red]wrong[/red]"
+        told.add_row(one.event, one.data.get("shardId", ""), f"{one.delay_ms:.0f}", signature)
+    out.print()
+    out.print(told)
+    if not is_complete:
+        out.print(f"The last event did not come within {LAST_EVENT_SECONDS} s.", style="red")
+
+
+def _show_links(url: str, token: str, execution_id: str) -> None:
+    """Where to look."""
     pages = {
         "result": f"{url}/api/executions/{execution_id}",
         "tests": f"{url}/api/executions/{execution_id}/tests",

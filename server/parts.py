@@ -14,10 +14,13 @@ import psutil
 import structlog
 
 from actors.cluster import Cluster
+from actors.couriers import Couriers
 from actors.mailbox import Mailbox
+from actors.webhook_courier import CourierSettings
 from gateway.services import Services
 from orchestrator.config import Settings
 from orchestrator.errors import Misconfigured, TMSError
+from orchestrator.webhooks.addresses import Policy
 from server.stores import Stores, check, open_stores, prepare
 from storage import identity, postgres, retention
 from storage.bus import Bus
@@ -52,7 +55,9 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
         where, ray = await _side_by_side(stack, settings)
         partitions = await prepare(settings, where.database_url)
         await _bootstrap(settings, where.database_url)
-        await ray.own(partitions, where.database_url, where.redis_url)
+        await ray.employ(
+            partitions, where.database_url, where.redis_url, settings.progress_seconds, _deliveries(settings, key)
+        )
         reader = await Reader.open(where.database_url)
         stack.push_async_callback(reader.close)
         bus = Bus(where.redis_url)
@@ -65,10 +70,24 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
             settings=settings,
             reader=reader,
             mailbox=mailbox,
+            couriers=Couriers(ray.couriers, settings.request_wait_seconds),
             bus=bus,
             secret_key=key,
-            owners=[owner.status for owner in ray.owners],
+            actors={
+                "owner": [owner.status for owner in ray.owners],
+                "courier": [courier.status for courier in ray.couriers],
+            },
         )
+
+
+def _deliveries(settings: Settings, key: bytes) -> CourierSettings:
+    return CourierSettings(
+        secret_key=key,
+        policy=Policy(settings.webhook_allow, settings.webhook_ports),
+        rate=settings.webhook_rate,
+        timeout_seconds=settings.webhook_timeout,
+        disable_after_seconds=settings.webhook_disable_after,
+    )
 
 
 async def _side_by_side(stack: AsyncExitStack, settings: Settings) -> tuple[Stores, Cluster]:

@@ -5,8 +5,9 @@ It may lose messages; the log in Postgres may not. So a message only says what i
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TypeVar
 
 import msgspec
 from redis.asyncio import Redis
@@ -15,6 +16,9 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 _CHANNEL = "tms:live"
+_DUE_CHANNEL = "tms:due:{}"
+
+T = TypeVar("T")
 
 
 class EventNews(msgspec.Struct, frozen=True, array_like=True):
@@ -52,7 +56,8 @@ class News(msgspec.Struct, frozen=True, array_like=True):
 BusError = (RedisError, OSError)
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(News)
+_news = msgspec.msgpack.Decoder(News)
+_webhook_ids = msgspec.msgpack.Decoder(list[str])
 
 
 class Bus:
@@ -72,15 +77,30 @@ class Bus:
         with _cancellable():
             await self._redis.publish(_CHANNEL, _encoder.encode(news))
 
-    async def listen(self) -> AsyncIterator[News | None]:
+    def listen(self) -> AsyncIterator[News | None]:
         """News as it comes; None once at the start, when the subscription stands, and in quiet moments."""
+        return self._messages(_CHANNEL, _news.decode)
+
+    async def publish_due(self, couriers: Mapping[int, Collection[str]]) -> None:
+        """Tell each courier which webhooks it has something due for."""
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            for courier, webhook_ids in couriers.items():
+                pipeline.publish(_DUE_CHANNEL.format(courier), _encoder.encode(list(webhook_ids)))
+            with _cancellable():
+                await pipeline.execute()
+
+    def listen_due(self, courier: int) -> AsyncIterator[list[str] | None]:
+        """The webhooks that a courier is told of, as they come; None as in `listen`."""
+        return self._messages(_DUE_CHANNEL.format(courier), _webhook_ids.decode)
+
+    async def _messages(self, channel: str, decode: Callable[[bytes], T]) -> AsyncIterator[T | None]:
         async with self._redis.pubsub(ignore_subscribe_messages=False) as subscription:
             with _cancellable():
-                await subscription.subscribe(_CHANNEL)
+                await subscription.subscribe(channel)
             while True:
                 with _cancellable():
                     message = await subscription.get_message(timeout=1.0)
-                yield None if message is None or message["type"] != "message" else _decoder.decode(message["data"])
+                yield None if message is None or message["type"] != "message" else decode(message["data"])
 
     async def ping(self) -> None:
         """Prove that it answers."""

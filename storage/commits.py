@@ -6,6 +6,7 @@ from datetime import datetime
 import msgspec
 
 from orchestrator.errors import StaleOwner
+from orchestrator.executions import source
 from orchestrator.executions.model import Execution, Shard, Totals
 from storage import result_rows
 from storage.postgres import Connection
@@ -81,24 +82,35 @@ async def claim(connection: Connection, partition: int) -> int:
     return epoch
 
 
-async def fence(connection: Connection, partition: int, epoch: int) -> None:
+async def fence(connection: Connection, partition: int, epoch: int) -> int:
     """Hold the partition for the running transaction.
+
+    Returns:
+        The revision of the registered webhooks: as long as it is the same, so is `webhooks.subscriptions`.
 
     Raises:
         StaleOwner: another owner has claimed it since.
     """
-    current = await connection.fetchval("SELECT epoch FROM partitions WHERE partition = $1 FOR SHARE", partition)
-    if current != epoch:
+    row = await connection.fetchrow(
+        "SELECT epoch, (SELECT revision FROM webhook_revision) AS revision FROM partitions"
+        " WHERE partition = $1 FOR SHARE",
+        partition,
+    )
+    current = None if row is None else row["epoch"]
+    if row is None or current != epoch:
         raise StaleOwner(f"partition {partition} was claimed by a newer owner (epoch {current}, ours {epoch})")
+    revision: int = row["revision"]
+    return revision
 
 
 async def partition_count(connection: Connection, wanted: int) -> int:
-    """How many partitions there are; the first start makes as many as it wants, and that is final."""
+    """How many partitions there are, and couriers; the first start makes as many as it wants, and that is final."""
     async with connection.transaction():
         await connection.execute("LOCK TABLE partitions IN EXCLUSIVE MODE")
         existing: int = await connection.fetchval("SELECT count(*) FROM partitions")
         if existing == 0:
             await connection.execute("INSERT INTO partitions (partition) SELECT generate_series(0, $1 - 1)", wanted)
+            await connection.execute("INSERT INTO couriers (courier) SELECT partition FROM partitions")
             existing = wanted
     return existing
 
@@ -181,11 +193,12 @@ def _numbers(totals: Totals) -> tuple[int, int, int, int, int]:
 async def _insert_executions(connection: Connection, partition: int, created: Iterable[Execution]) -> None:
     records = []
     for execution in created:
-        branch, commit = _source(execution.metadata)
+        tested = source.of(execution.metadata)
         records.append((
             *(execution.execution_id, execution.tenant_id, partition, execution.status, execution.seq),
             *(execution.frames, execution.test_suite, execution.environment, execution.provider),
-            *(execution.trigger_source, branch, commit, _json(execution.configuration), execution.metadata),
+            *(execution.trigger_source, tested.branch, tested.commit),
+            *(_json(execution.configuration), execution.metadata),
             *(execution.base_url, execution.created_at, *_ending(execution), *_numbers(execution.totals)),
         ))  # fmt: skip
     await _copy(connection, "executions", records)
@@ -197,28 +210,6 @@ def _ending(execution: Execution) -> tuple[object, ...]:
         *(execution.started_at, execution.ended_at, execution.deadline),
         *(execution.reason_code, execution.reason, announced),
     )
-
-
-_LONGEST_SOURCE = 255
-
-
-class _Source(msgspec.Struct):
-    """The part of the free metadata that executions are searched by; kept as sent whatever it is."""
-
-    branch: object = None
-    commit: object = None
-
-
-def _source(metadata: str | None) -> tuple[str | None, str | None]:
-    """Branch and commit, where the client's free object has them as text short enough for an index."""
-    if metadata is None or not metadata.startswith("{"):
-        return None, None
-    source = msgspec.json.decode(metadata, type=_Source)
-    return _searched(source.branch), _searched(source.commit)
-
-
-def _searched(value: object) -> str | None:
-    return value if isinstance(value, str) and len(value) <= _LONGEST_SOURCE else None
 
 
 def _json(value: object) -> str:

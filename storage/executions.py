@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import asyncpg
 import msgspec
+from msgspec import Meta
 from sqlalchemy import Select, and_, select, tuple_
 from sqlalchemy.dialects import postgresql
 
@@ -17,6 +18,8 @@ from orchestrator.executions.model import (
     ReasonCode,
     Shard,
     ShardStatus,
+    TestDetails,
+    TestResult,
     TestStatus,
     TestSuite,
     Totals,
@@ -42,14 +45,23 @@ async def load(connection: Connection, execution_ids: Sequence[str]) -> dict[str
     return {row["execution_id"]: _execution(row, tuple(shards[row["execution_id"]])) for row in rows}
 
 
-async def deadlines(connection: Connection, partition: int) -> list[tuple[str, int, datetime]]:
-    """Each unfinished execution of a partition: its id, its tenant, and when it ends by itself."""
+class Unfinished(msgspec.Struct, frozen=True):
+    """What an owner has to know of an execution that it has not met yet: when it ends by itself, since when it runs."""
+
+    execution_id: str
+    tenant_id: int
+    deadline: datetime
+    started_at: datetime | None
+
+
+async def unfinished(connection: Connection, partition: int) -> list[Unfinished]:
+    """Every unfinished execution of a partition."""
     rows = await connection.fetch(
-        "SELECT execution_id, tenant_id, deadline FROM executions"
+        "SELECT execution_id, tenant_id, deadline, started_at FROM executions"
         " WHERE partition = $1 AND status IN ('created', 'running')",
         partition,
     )
-    return [(row["execution_id"], row["tenant_id"], row["deadline"]) for row in rows]
+    return [Unfinished(*row) for row in rows]
 
 
 async def failed_tests(
@@ -205,6 +217,7 @@ class TestRecord(msgspec.Struct, frozen=True):
     error: str | None
     retries: int | None
     tags: tuple[str, ...]
+    details: TestDetails | None
 
 
 class TestFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -218,12 +231,15 @@ class TestFilter(msgspec.Struct, frozen=True, kw_only=True):
     all_attempts: bool = False
 
 
+_Number = Annotated[int, Meta(ge=0, lt=2**31)]
+
+
 class TestPosition(msgspec.Struct, frozen=True):
     """The last test of a page."""
 
-    shard: int
+    shard: _Number
     submission_id: str
-    ordinal: int
+    ordinal: _Number
 
 
 async def tests(
@@ -242,6 +258,21 @@ async def tests(
         return records, None
     last = rows[limit - 1]
     return records, TestPosition(last["shard"], last["submission_id"], last["ordinal"])
+
+
+async def tests_of_submission(
+    connection: Connection, submission_id: str, *, after: int, limit: int
+) -> list[TestResult]:
+    """The tests of a submission that follow number `after`, in the order they were reported; they never change."""
+    rows = await connection.fetch(
+        "SELECT t.* FROM submissions b"
+        " JOIN tests t ON t.submission_id = b.submission_id AND t.reported_at = b.reported_at"
+        " WHERE b.submission_id = $1 AND t.ordinal > $2 ORDER BY t.ordinal LIMIT $3",
+        submission_id,
+        after,
+        limit,
+    )
+    return [_test_result(row) for row in rows]
 
 
 async def slowest_tests(connection: Connection, execution_id: str, limit: int) -> list[TestRecord]:
@@ -334,6 +365,23 @@ def _execution(row: Row, shards: tuple[Shard, ...]) -> Execution:
     )
 
 
+def _test_result(row: Row) -> TestResult:
+    return TestResult(
+        title=row["title"],
+        status=TestStatus(row["status"]),
+        file=row["file"],
+        duration_ms=row["duration_ms"],
+        error=row["error"],
+        retries=row["retries"],
+        tags=None if row["tags"] is None else tuple(row["tags"]),
+        details=_details(row["details"]),
+    )
+
+
+def _details(text: str | None) -> TestDetails | None:
+    return None if text is None else msgspec.json.decode(text, type=TestDetails)
+
+
 def test_record(row: Row) -> TestRecord:
     """A row of `tests` with `shard` and `attempt` of its submission."""
     return TestRecord(
@@ -348,4 +396,5 @@ def test_record(row: Row) -> TestRecord:
         error=row["error"],
         retries=row["retries"],
         tags=tuple(row["tags"] or ()),
+        details=_details(row.get("details")),  # live frames go without
     )

@@ -1,4 +1,4 @@
-"""Months of test rows: made ahead of need, dropped whole when they are older than wanted."""
+"""What is made ahead of need and forgotten when it is old: months of test rows, receipts, deliveries of webhooks."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -10,13 +10,15 @@ log = structlog.get_logger(__name__)
 
 MONTHS_AHEAD = 3
 RECEIPT_DAYS = 7
+DELIVERY_DAYS = 30
+BATCH_DELIVERIES = 5000
 
 # Several servers may maintain one database; the number only has to be ours.
 _LOCK = 0x544D54
 
 
 async def maintain(connection: Connection, now: datetime, keep_months: int) -> None:
-    """Make the months that will be needed, drop those past keeping, and forget old receipts.
+    """Make the months that will be needed, drop those past keeping, and forget old receipts and deliveries.
 
     Args:
         connection: of the owning role.
@@ -38,6 +40,10 @@ async def maintain(connection: Connection, now: datetime, keep_months: int) -> N
                     await connection.execute(f"DROP TABLE {name}")
                     log.info("month dropped", table=name)
         await connection.execute("DELETE FROM receipts WHERE recorded_at < $1", now - timedelta(days=RECEIPT_DAYS))
+    for batches in (_end_undeliverable, _forget_deliveries):
+        while await batches(connection, now) == BATCH_DELIVERIES:
+            pass  # each batch is a transaction of its own, so that none holds others up
+    await _forget_webhooks(connection, now)
 
 
 async def months(connection: Connection) -> list[str]:
@@ -48,6 +54,54 @@ async def months(connection: Connection) -> list[str]:
             "SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = 'tests'::regclass ORDER BY name"
         )
     ]
+
+
+async def _end_undeliverable(connection: Connection, now: datetime) -> int:
+    """End pending deliveries of deleted webhooks as failed; so many at the most."""
+    ended: int = await connection.fetchval(
+        "WITH ended AS (UPDATE webhook_deliveries SET status = 'failed', due_at = NULL, ended_at = $1,"
+        " last_error = 'The webhook was deleted'"
+        " WHERE ended_at IS NULL AND delivery_id = ANY(ARRAY("
+        "  SELECT d.delivery_id FROM webhooks AS w CROSS JOIN LATERAL ("
+        "   SELECT delivery_id FROM webhook_deliveries AS p"
+        "   WHERE p.webhook_id = w.webhook_id AND p.status = 'pending' ORDER BY p.due_at, p.ordinal LIMIT $2) AS d"
+        "  WHERE w.deleted_at IS NOT NULL LIMIT $2))"
+        " RETURNING 1) SELECT count(*) FROM ended",
+        now,
+        BATCH_DELIVERIES,
+    )
+    return ended
+
+
+async def _forget_deliveries(connection: Connection, now: datetime) -> int:
+    """Delete deliveries that ended long ago, oldest first and so many at the most, and what only they needed."""
+    async with connection.transaction():
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+        gone = await connection.fetch(
+            "DELETE FROM webhook_deliveries WHERE delivery_id = ANY(ARRAY("
+            " SELECT delivery_id FROM webhook_deliveries WHERE ended_at < $1 ORDER BY ended_at LIMIT $2))"
+            " RETURNING delivery_id, message_id",
+            now - timedelta(days=DELIVERY_DAYS),
+            BATCH_DELIVERIES,
+        )
+        await connection.execute(
+            "DELETE FROM webhook_attempts WHERE delivery_id = ANY($1)", [row["delivery_id"] for row in gone]
+        )
+        await connection.execute(
+            "DELETE FROM webhook_messages AS m WHERE message_id = ANY($1)"
+            " AND NOT EXISTS (SELECT FROM webhook_deliveries AS d WHERE d.message_id = m.message_id)",
+            list({row["message_id"] for row in gone}),
+        )
+    return len(gone)
+
+
+async def _forget_webhooks(connection: Connection, now: datetime) -> None:
+    """Delete webhooks that were deleted long ago and of which no delivery is left."""
+    await connection.execute(
+        "DELETE FROM webhooks AS w WHERE deleted_at < $1"
+        " AND NOT EXISTS (SELECT FROM webhook_deliveries AS d WHERE d.webhook_id = w.webhook_id)",
+        now - timedelta(days=DELIVERY_DAYS),
+    )
 
 
 async def _make(connection: Connection, month: datetime) -> None:

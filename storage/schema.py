@@ -137,6 +137,7 @@ tests = Table(
     Column("error", Text),
     Column("retries", Integer),
     Column("tags", ARRAY(Text)),
+    Column("details", JSON),
 )
 
 events = Table(
@@ -155,8 +156,85 @@ receipts = Table(
     metadata,
     Column("command_id", Text, primary_key=True),
     Column("tenant_id", BigInteger, nullable=False),
-    Column("execution_id", Text, nullable=False),
+    Column("execution_id", Text),
     Column("fingerprint", LargeBinary, nullable=False),
     Column("receipt", JSON, nullable=False),
     Column("recorded_at", Moment, nullable=False),
+)
+
+couriers = Table(
+    "couriers",
+    metadata,
+    Column("courier", Integer, primary_key=True, autoincrement=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("claimed_at", Moment),
+)
+
+webhook_revision = Table("webhook_revision", metadata, Column("revision", BigInteger, nullable=False))
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("webhook_id", Text, primary_key=True),
+    Column("tenant_id", BigInteger, nullable=False),
+    Column("courier", Integer, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("events", ARRAY(Text), nullable=False),
+    Column("events_key", Text, nullable=False),
+    Column("filters", JSON, nullable=False),
+    Column("retry_policy", JSON, nullable=False),
+    Column("secret", LargeBinary, nullable=False),
+    Column("former_secret", LargeBinary),
+    Column("former_secret_until", Moment),
+    Column("status", Text, nullable=False),
+    Column("status_reason", Text),
+    Column("created_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+    Column("failing_since", Moment),
+    Column("last_validated_at", Moment),
+    Column("deleted_at", Moment),
+)
+
+webhook_messages = Table(
+    "webhook_messages",
+    metadata,
+    Column("message_id", Text, primary_key=True),
+    Column("tenant_id", BigInteger, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("execution_id", Text),
+    Column("body", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+)
+
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("delivery_id", Text, primary_key=True),
+    Column("ordinal", BigInteger, nullable=False),
+    Column("tenant_id", BigInteger, nullable=False),
+    Column("webhook_id", Text, nullable=False),
+    Column("message_id", Text, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("execution_id", Text),
+    Column("status", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("due_at", Moment),
+    Column("created_at", Moment, nullable=False),
+    Column("ended_at", Moment),
+    Column("last_status_code", Integer),
+    Column("last_error", Text),
+)
+
+webhook_attempts = Table(
+    "webhook_attempts",
+    metadata,
+    Column("delivery_id", Text, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("tenant_id", BigInteger, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("duration_ms", Integer, nullable=False),
+    Column("status_code", Integer),
+    Column("error", Text),
+    Column("reply", Text, nullable=False),
 )

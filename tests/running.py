@@ -84,9 +84,17 @@ class RunningServer:
 
     def owners(self) -> list[psutil.Process]:
         """The processes of its owners, by partition; those that answer."""
+        return self._actors("owner")
+
+    def couriers(self) -> list[psutil.Process]:
+        """The processes of its couriers, in order; those that answer."""
+        return self._actors("courier")
+
+    def _actors(self, kind: str) -> list[psutil.Process]:
         with urlopen(f"{self.url}/metrics") as answer:  # noqa: S310 - our own server
             text = answer.read().decode()
-        return [psutil.Process(int(float(pid))) for pid in re.findall(r"^tms_owner_pid{.*} (\S+)$", text, re.MULTILINE)]
+        pids = re.findall(rf"^tms_{kind}_pid{{.*}} (\S+)$", text, re.MULTILINE)
+        return [psutil.Process(int(float(pid))) for pid in pids]
 
     def stop(self) -> int:
         """Ask it to stop, and wait; returns its exit code."""

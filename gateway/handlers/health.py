@@ -18,15 +18,16 @@ async def alive(_call: Call[None, None]) -> wire.Alive:
 
 
 async def ready(call: Call[None, None]) -> wire.Ready:
-    """Database, bus and owners answer; `Unavailable` names what does not."""
+    """Database, bus, owners and couriers answer; `Unavailable` names what does not."""
     services = call.services
-    database, bus, *owners = await asyncio.gather(
+    actors = [(f"{kind} {number}", one) for kind, all_ in services.actors.items() for number, one in enumerate(all_)]
+    database, bus, *told = await asyncio.gather(
         _database_answers(services.reader),
         _bus_answers(services.bus),
-        *(numbers_of(owner) for owner in services.owners),
+        *(numbers_of(actor) for _, actor in actors),
     )
     answers = {"database": database, "bus": bus} | {
-        f"owner of partition {partition}": numbers is not None for partition, numbers in enumerate(owners)
+        name: numbers is not None for (name, _), numbers in zip(actors, told, strict=True)
     }
     missing = [name for name, is_there in answers.items() if not is_there]
     if missing:
@@ -38,7 +39,7 @@ async def ready(call: Call[None, None]) -> wire.Ready:
 async def metrics(call: Call[None, None]) -> bytes:
     """All numbers."""
     services = call.services
-    return await call.request.config_dict[METRICS].text(services.mailbox.depths(), services.owners)
+    return await call.request.config_dict[METRICS].text(services.mailbox.depths(), services.actors)
 
 
 async def _database_answers(reader: Reader) -> bool:

@@ -31,13 +31,12 @@ async def read(request: web.Request, limit: int) -> bytes:
         raise UnsupportedMedia("Send JSON, with Content-Type: application/json")
     if (request.content_length or 0) > limit:
         raise _too_large(limit)
-    try:
-        async with asyncio.timeout(READ_SECONDS):
-            raw = await request.read()
-    except TimeoutError:
-        raise BadRequest(f"The body did not come within {READ_SECONDS:g} seconds") from None
-    except web.HTTPRequestEntityTooLarge:
-        raise _too_large(limit) from None
+    if request.content.is_eof():  # it came with its head, as most do: there is nothing to wait for
+        raw = request.content.read_nowait()
+    else:
+        raw = await _wait(request, limit)
+    if len(raw) > limit:
+        raise _too_large(limit)
     encoding = request.headers.get("Content-Encoding", "identity").lower()
     if encoding == "identity":
         return raw
@@ -46,6 +45,17 @@ async def read(request: web.Request, limit: int) -> bytes:
     if len(raw) > _LARGE:
         return await asyncio.to_thread(inflate, raw, limit)
     return inflate(raw, limit)
+
+
+async def _wait(request: web.Request, limit: int) -> bytes:
+    """The body as it was sent, once all of it has come."""
+    try:
+        async with asyncio.timeout(READ_SECONDS):
+            return await request.read()
+    except TimeoutError:
+        raise BadRequest(f"The body did not come within {READ_SECONDS:g} seconds") from None
+    except web.HTTPRequestEntityTooLarge:
+        raise _too_large(limit) from None
 
 
 def inflate(raw: bytes, limit: int) -> bytes:

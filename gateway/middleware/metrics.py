@@ -1,4 +1,4 @@
-"""Numbers of the gateway and of every owner, for Prometheus."""
+"""Numbers of the gateway, of every owner and of every courier, for Prometheus."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -8,16 +8,19 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from gateway.services import OwnerStatus
+from gateway.services import ActorStatus
 from orchestrator.errors import TMSError
 
-OWNER_SECONDS = 2.0
-"""How long an owner may take to tell its numbers."""
+ACTOR_SECONDS = 2.0
+"""How long an actor may take to tell its numbers."""
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0)
 
-# What an owner counts up; everything else it tells goes up and down.
-_COUNTED = frozenset({"commands", "commits", "commit_seconds", "failed_commits", "claims"})
+# What an actor counts up; everything else it tells goes up and down.
+_COUNTED = frozenset({
+    *("commands", "commits", "commit_seconds", "failed_commits", "claims"),
+    *("attempts", "failed_attempts", "disabled", "fetches"),
+})  # fmt: skip
 
 
 class Metrics:
@@ -55,43 +58,48 @@ class Metrics:
         """Count one request that was answered for as long as its reader stayed."""
         self._requests.labels(route, method, str(status)).inc()
 
-    async def text(self, depths: Sequence[int], owners: Sequence[OwnerStatus]) -> bytes:
-        """Everything in Prometheus' text format; an owner that is away is told by `tms_owner_up` 0."""
+    async def text(self, depths: Sequence[int], actors: Mapping[str, Sequence[ActorStatus]]) -> bytes:
+        """Everything in Prometheus' text format; an actor that is away is told by `tms_owner_up` 0, and so on."""
         for partition, depth in enumerate(depths):
             self._waiting.labels(str(partition)).set(depth)
-        told = await asyncio.gather(*(numbers_of(owner) for owner in owners))
-        of_owners = CollectorRegistry()
-        of_owners.register(_Owners(told))
-        return generate_latest(self.registry) + generate_latest(of_owners)
+        of_actors = CollectorRegistry()
+        for kind, each in actors.items():
+            of_actors.register(_Actors(kind, await asyncio.gather(*(numbers_of(actor) for actor in each))))
+        return generate_latest(self.registry) + generate_latest(of_actors)
 
 
 METRICS = web.AppKey("metrics", Metrics)
 
 
-async def numbers_of(owner: OwnerStatus) -> Mapping[str, float] | None:
-    """An owner's numbers; None where it is away."""
+async def numbers_of(actor: ActorStatus) -> Mapping[str, float] | None:
+    """An actor's numbers; None where it is away."""
     try:
-        async with asyncio.timeout(OWNER_SECONDS):
-            return await owner()
+        async with asyncio.timeout(ACTOR_SECONDS):
+            return await actor()
     except (TMSError, TimeoutError):
         return None
 
 
-class _Owners(Collector):
-    """The numbers of all partitions' owners, asked beforehand."""
+_LABELS = {"owner": "partition", "courier": "courier"}
 
-    def __init__(self, told: Sequence[Mapping[str, float] | None]) -> None:
+
+class _Actors(Collector):
+    """The numbers of all actors of a kind, asked beforehand."""
+
+    def __init__(self, kind: str, told: Sequence[Mapping[str, float] | None]) -> None:
+        self._kind = kind
         self._told = told
 
     def collect(self) -> list[CounterMetricFamily | GaugeMetricFamily]:
-        """One family a number, labelled by partition."""
-        up = GaugeMetricFamily("tms_owner_up", "Whether the owner of a partition answers", labels=("partition",))
+        """One family a number, labelled by which of them it is of."""
+        labels = (_LABELS[self._kind],)
+        up = GaugeMetricFamily(f"tms_{self._kind}_up", f"Whether the {self._kind} answers", labels=labels)
         families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
-        for partition, numbers in enumerate(self._told):
-            up.add_metric((str(partition),), 0.0 if numbers is None else 1.0)
+        for number, numbers in enumerate(self._told):
+            up.add_metric((str(number),), 0.0 if numbers is None else 1.0)
             for name, value in (numbers or {}).items():
                 if name not in families:
                     kind = CounterMetricFamily if name in _COUNTED else GaugeMetricFamily
-                    families[name] = kind(f"tms_owner_{name}", f"Of the owner: {name}", labels=("partition",))
-                families[name].add_metric((str(partition),), value)
+                    families[name] = kind(f"tms_{self._kind}_{name}", f"Of the {self._kind}: {name}", labels=labels)
+                families[name].add_metric((str(number),), value)
         return [up, *families.values()]

@@ -79,7 +79,8 @@ class Faults:
         if kind.max_length is not None and len(value) > kind.max_length:
             self.add(path, f"Must have at most {kind.max_length} entries")
         if kind.min_length is not None and len(value) < kind.min_length:
-            self.add(path, f"Must have at least {kind.min_length} entries")
+            least = "Must not be empty" if kind.min_length == 1 else f"Must have at least {kind.min_length} entries"
+            self.add(path, least)
         return [self.walk(item, kind.item_type, f"{path}[{index}]") for index, item in enumerate(value)]
 
     def _union(self, value: object, kind: inspect.UnionType, path: str) -> object:

@@ -1,19 +1,22 @@
-"""Pages of tests and events, and the cursors between pages."""
+"""Pages of tests and events, and the cursors between pages of all lists."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import datetime
 from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
 
 from gateway.wire.executions import Cursor, SearchText
-from gateway.wire.moments import PrintedMoment
+from gateway.wire.moments import PrintedMoment, is_in_range
 from gateway.wire.reading import is_storable
 from gateway.wire.results import Count
 from orchestrator.errors import FieldError, ValidationFailed
-from orchestrator.executions.model import MAX_SHARDS, TestStatus
+from orchestrator.executions.model import MAX_SHARDS, TestDetails, TestStatus
 from orchestrator.timestamps import to_text
+from storage.delivery_log import DeliveryPosition
 from storage.executions import EventRecord, Position, TestPosition, TestRecord
+from storage.webhooks import WebhookPosition
 
 ShardNumber = Annotated[int, Meta(ge=1, le=MAX_SHARDS)]
 TestPageSize = Annotated[int, Meta(ge=1, le=1000)]
@@ -44,6 +47,7 @@ class Test(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     error: str | None
     retries: int | None
     tags: tuple[str, ...]
+    details: TestDetails | None
     shard_id: str
     attempt: int | None
     submission_id: str
@@ -96,6 +100,7 @@ def test(record: TestRecord) -> Test:
         error=record.error,
         retries=record.retries,
         tags=record.tags,
+        details=record.details,
         shard_id=record.shard_id,
         attempt=record.attempt,
         submission_id=record.submission_id,
@@ -114,10 +119,10 @@ def event(execution_id: str, record: EventRecord) -> LoggedEvent:
     )
 
 
-P = TypeVar("P", Position, TestPosition)
+P = TypeVar("P", Position, TestPosition, WebhookPosition, DeliveryPosition)
 
 
-def cursor_of(position: Position | TestPosition | None) -> str | None:
+def cursor_of(position: Position | TestPosition | WebhookPosition | DeliveryPosition | None) -> str | None:
     """A position as an opaque text."""
     if position is None:
         return None
@@ -138,6 +143,13 @@ def position_of(cursor: str | None, kind: type[P]) -> P | None:
         position = msgspec.convert(fields, kind)
     except (ValueError, msgspec.MsgspecError):
         position = None
-    if position is None or not all(is_storable(str(value)) for value in msgspec.structs.astuple(position)):
+    if position is None or not all(map(_is_comparable, msgspec.structs.astuple(position))):
         raise ValidationFailed(FieldError("cursor", "Must be a nextCursor of this list"))
     return position
+
+
+def _is_comparable(value: object) -> bool:
+    """Whether the store can compare a column with it."""
+    if isinstance(value, datetime):
+        return value.tzinfo is not None and is_in_range(value)
+    return is_storable(str(value))

@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from gateway.wire.executions import Provider
 from gateway.wire.moments import PrintedMoment, Timestamp, check
-from orchestrator.executions.model import SentTotals, TestResult, TestStatus
+from orchestrator.executions.model import SentTotals, TestResult
 
 Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 DurationMs = Annotated[float, Meta(ge=0, le=1e15, description="milliseconds")]
@@ -39,16 +39,11 @@ class Counters(msgspec.Struct, frozen=True):
         return SentTotals(self.total, self.passed, self.failed, self.skipped, self.flaky)
 
 
-class TestItem(msgspec.Struct, frozen=True, gc=False):
+class TestItem(TestResult, frozen=True, gc=False):
     """One test (X-055)."""
 
-    title: str
-    status: TestStatus
-    file: str | None = None
-    duration: DurationMs | None = None
-    error: str | None = None
+    duration_ms: DurationMs | None = msgspec.field(default=None, name="duration")
     retries: Count | None = None
-    tags: list[str] | None = None
 
 
 class Artifacts(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -113,14 +108,6 @@ class SubmissionAccepted(msgspec.Struct, frozen=True, kw_only=True, rename="came
 NO_COUNTERS = Counters()
 NO_METADATA = RunMetadata()
 _artifacts = msgspec.json.Encoder()
-
-
-def test_results(items: list[TestItem]) -> list[TestResult]:
-    """As the rules know them."""
-    return [
-        TestResult(item.title, item.status, item.file, item.duration, item.error, item.retries, tuple(item.tags or ()))
-        for item in items
-    ]
 
 
 def artifacts_text(artifacts: Artifacts | None) -> str | None:

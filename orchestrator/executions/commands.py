@@ -130,7 +130,11 @@ class Expire(Command, frozen=True, kw_only=True, tag=True):
     """The deadline is reached; given by the owner's own timer."""
 
 
-AnyCommand = Create | Start | StartShard | Submit | ReportShard | ReportProgress | Complete | Fail | Cancel | Expire
+class Tick(Command, frozen=True, kw_only=True, tag=True):
+    """It is time to tell webhooks how far it is (X-067); given by the owner's own timer."""
+
+
+AnyCommand = Create | Start | StartShard | Submit | ReportShard | ReportProgress | Complete | Fail | Cancel | Expire | Tick
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -24,6 +24,7 @@ from orchestrator.executions.commands import (
     Start,
     StartShard,
     Submit,
+    Tick,
 )
 from orchestrator.executions.events import (
     AnyEvent,
@@ -257,6 +258,10 @@ def _progress(execution: Execution, command: ReportProgress, now: datetime) -> D
     return Decision(events=(*_start_if_created(execution, at, now), Progressed(at=at, report=command.report)))
 
 
+def _tick(_execution: Execution, _command: Tick, now: datetime) -> Decision:
+    return Decision(events=(Progressed(at=now),))
+
+
 def _complete(execution: Execution, command: Complete, now: datetime) -> Decision:
     """A runner's own end. Totals it brings count while no shard has any (X-047, X-048)."""
     at = truncate(command.at)
@@ -343,4 +348,5 @@ RULES: dict[type[AnyCommand], dict[ExecutionStatus, Rule]] = {
     Fail: _row(_fail, _fail, _nothing, _nothing, _refuse_cancelled),
     Cancel: _row(_cancel, _cancel, _cancel_finished, _cancel_finished, _cancel_finished),
     Expire: _row(_expire, _expire, _nothing, _nothing, _nothing),
+    Tick: _row(_nothing, _tick, _nothing, _nothing, _nothing),
 }

@@ -3,7 +3,7 @@
 The structs that an owner keeps by the thousand hold no cycles and are left out of garbage collection (`gc=False`).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from enum import StrEnum
 
@@ -131,6 +131,35 @@ class SentTotals(msgspec.Struct, frozen=True):
 _NOTHING_SENT = SentTotals()
 
 
+class Attempt(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A try of a test before the one that counts."""
+
+    status: TestStatus
+    duration_ms: float | None = msgspec.field(default=None, name="duration")
+    error: str | None = None
+
+
+class Property(msgspec.Struct, frozen=True, gc=False):
+    """What a report notes of a test under a name of its own choice."""
+
+    name: str
+    value: str
+
+
+class TestDetails(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What some runners and reports tell of a test besides.
+
+    Attributes:
+        attempts: the tries before the one that counts, in order.
+        properties: in order; a name may come more than once.
+        attachments: names of files.
+    """
+
+    attempts: tuple[Attempt, ...] = ()
+    properties: tuple[Property, ...] = ()
+    attachments: tuple[str, ...] = ()
+
+
 class TestResult(msgspec.Struct, frozen=True, gc=False):
     """One test of a shard's submission, as its runner reported it; `duration_ms` as it was sent, whole or not."""
 
@@ -140,27 +169,16 @@ class TestResult(msgspec.Struct, frozen=True, gc=False):
     duration_ms: float | None = None
     error: str | None = None
     retries: int | None = None
-    tags: tuple[str, ...] = ()
-
-    @property
-    def is_flaky(self) -> bool:
-        """It passed, but not at once."""
-        return self.status is TestStatus.PASSED and bool(self.retries)
+    tags: tuple[str, ...] | None = None
+    details: TestDetails | None = None
 
 
-def count(tests: Iterable[TestResult]) -> Totals:
-    """The totals of a list of tests."""
-    total = passed = failed = skipped = flaky = 0
-    for test in tests:
-        total += 1
-        if test.status is TestStatus.PASSED:
-            passed += 1
-            flaky += bool(test.retries)
-        elif test.status is TestStatus.FAILED:
-            failed += 1
-        else:
-            skipped += 1
-    return Totals(total, passed, failed, skipped, flaky)
+def count(tests: Sequence[TestResult]) -> Totals:
+    """The totals of a list of tests; one is flaky that passed, but not at once."""
+    statuses = [test.status for test in tests]
+    passed, failed, skipped = map(statuses.count, (TestStatus.PASSED, TestStatus.FAILED, TestStatus.SKIPPED))
+    retried = [test.status for test in tests if test.retries]
+    return Totals(len(tests), passed, failed, skipped, flaky=retried.count(TestStatus.PASSED))
 
 
 def settle(sent: SentTotals, counted: Totals) -> Totals:

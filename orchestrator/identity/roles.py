@@ -8,6 +8,7 @@ class Permission(StrEnum):
 
     READ_EXECUTIONS = "executions:read"
     WRITE_EXECUTIONS = "executions:write"
+    MANAGE_WEBHOOKS = "webhooks:manage"
     MANAGE_TOKENS = "tokens:manage"
 
 
@@ -31,7 +32,8 @@ class Role(StrEnum):
 
 
 _READ = frozenset({Permission.READ_EXECUTIONS})
-_WRITE = _READ | {Permission.WRITE_EXECUTIONS}
+# URLs of webhooks may hold secrets of the places they lead to, so that whoever only reads does not see them.
+_WRITE = _READ | {Permission.WRITE_EXECUTIONS, Permission.MANAGE_WEBHOOKS}
 _ALL = frozenset(Permission)
 
 PERMISSIONS = {

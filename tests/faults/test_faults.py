@@ -153,7 +153,7 @@ async def test_two_owners_of_each_partition_at_once(running: RunningServer, orde
         url = running_database_url(running.data_dir)
         for _ in range(5):
             for partition in range(2):
-                rival = ExecutionOwner(partition, url, running.redis_url)
+                rival = ExecutionOwner(partition, url, running.redis_url, 30)
                 await rival.handle(msgspec.msgpack.encode([orders.create(tenant=1)]))
                 await rival.close()
             await ordeal.traffic.progress(20)

@@ -13,6 +13,7 @@ import pytest
 
 from orchestrator.identity.roles import Role
 from storage import identity, postgres
+from tests.receiver import Receiver
 from tests.running import RunningServer
 
 CREATION: dict[str, Any] = {
@@ -91,6 +92,9 @@ class Api:
     async def post(self, path: str, json: Any = None, **options: Any) -> Answer:
         return await self.send("POST", path, json, **options)
 
+    async def patch(self, path: str, json: Any = None, **options: Any) -> Answer:
+        return await self.send("PATCH", path, json, **options)
+
     async def delete(self, path: str, json: Any = None, **options: Any) -> Answer:
         return await self.send("DELETE", path, json, **options)
 
@@ -163,9 +167,22 @@ def token_for(server: RunningServer) -> TokenMaker:
 
 
 @pytest.fixture
+async def newcomer(api: Api, token_for: TokenMaker) -> Api:
+    """An administrator of a tenant that has nothing yet."""
+    return api.with_token(await token_for(tenant=None))
+
+
+@pytest.fixture
 async def stranger(api: Api, token_for: TokenMaker) -> Api:
     """An administrator of another tenant."""
     return api.with_token(await token_for(tenant=None))
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    """An endpoint that webhooks may go to."""
+    async with Receiver() as listening:
+        yield listening
 
 
 Maintenance = Callable[[], AbstractAsyncContextManager[None]]

@@ -12,6 +12,7 @@ import pytest
 from orchestrator.identity.roles import Role
 from tests.gateway.conftest import CREATION, Answer, Api, Maintenance, TokenMaker
 from tests.patience import eventually
+from tests.receiver import Receiver
 from tests.running import RunningServer
 
 MEGABYTE = 1024 * 1024
@@ -60,6 +61,12 @@ async def test_every_route_wants_a_token(api: Api) -> None:
         ("POST", "/api/tokens"),
         ("DELETE", "/api/tokens/tok_1"),
         ("POST", "/api/tokens/tok_1/rotate"),
+        ("POST", "/api/webhooks"),
+        ("GET", "/api/webhooks"),
+        ("PATCH", "/api/webhooks/wh_1"),
+        ("POST", "/api/webhooks/wh_1/validate"),
+        ("GET", "/api/webhooks/wh_1/deliveries"),
+        ("GET", f"/api/executions/{execution_id}/deliveries"),
         ("GET", f"/reports/{execution_id}"),
         ("GET", f"/logs/{execution_id}"),
         ("GET", f"/artifacts/{execution_id}"),
@@ -146,7 +153,9 @@ async def test_a_request_is_found_in_the_log_by_its_id(api: Api, server: Running
 
 
 @pytest.mark.contract("X-093", "X-094")
-async def test_no_secret_is_logged_or_stored(api: Api, server: RunningServer) -> None:
+async def test_no_secret_is_logged_or_stored(
+    api: Api, newcomer: Api, receiver: Receiver, server: RunningServer
+) -> None:
     execution = await api.create()
     token = (await api.post("/api/tokens", {"name": "secret"})).json["token"]
     await api.with_token(token).submit(execution["executionId"])
@@ -154,9 +163,16 @@ async def test_no_secret_is_logged_or_stored(api: Api, server: RunningServer) ->
     await api.with_token(execution["webhookToken"]).get("/api/executions")
     await api.with_token(token).post("/api/executions", {"testSuite": "x"})
     await api.with_token(token + "x").get("/api/executions")
+    webhook = {"url": receiver.url(), "events": ["shard.started"]}
+    made = (await newcomer.post("/api/webhooks", webhook, headers={"Idempotency-Key": "a-webhook"})).json
+    given = "a secret of my own"
+    place = f"/api/webhooks/{made['webhookId']}"
+    await newcomer.post(f"{place}/rotate-secret", {"secret": given}, headers={"Idempotency-Key": "a-rotation"})
+    await newcomer.post("/api/webhooks", webhook | {"secret": given})
+    assert (await newcomer.post(f"{place}/validate")).json["status"] == "valid"
 
     files = [path for path in server.data_dir.rglob("*") if path.is_file() and path.name != "secret-key"]
-    for secret in (execution["webhookToken"], token, token.rpartition("_")[2]):
+    for secret in (execution["webhookToken"], token, token.split("_", 2)[2], given, made["secret"].split("_")[1]):
         assert secret not in server.log
         assert not [path for path in files if secret.encode() in path.read_bytes()]
 

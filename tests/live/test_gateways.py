@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from aiohttp.test_utils import TestServer
 
+from actors.couriers import Couriers
 from actors.execution_owner import ExecutionOwner
 from actors.mailbox import Mailbox
 from gateway.app import build_app
@@ -30,7 +31,7 @@ Carry = Callable[..., Awaitable[None]]
 @pytest.fixture
 async def carry_out(stores: Stores, partition: int) -> AsyncIterator[Carry]:
     """Has commands carried out by an owner, which tells the bus of them."""
-    owner = ExecutionOwner(partition, stores.database_url, stores.redis_url)
+    owner = ExecutionOwner(partition, stores.database_url, stores.redis_url, 30)
 
     async def carry(*commands: AnyCommand) -> None:
         await owner.handle(msgspec.msgpack.encode(commands))
@@ -52,9 +53,10 @@ class Gateway:
             settings=Settings(),
             reader=self._reader,
             mailbox=Mailbox([], 1.0),
+            couriers=Couriers([], 1.0),
             bus=self._bus,
             secret_key=b"k" * 32,
-            owners=[],
+            actors={},
         )
         self._server = TestServer(build_app(services))
         await self._server.start_server()

@@ -1,10 +1,11 @@
 """Settings come from the environment, and what is wrong with one is said by its name."""
 
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 
-from orchestrator.config import Settings, describe
+from orchestrator.config import Networks, Ports, Settings, describe
 from orchestrator.errors import Misconfigured
 
 
@@ -23,6 +24,23 @@ def test_variables_are_read_and_converted() -> None:
     assert settings.request_wait_seconds == 2.5
 
 
+def test_networks_and_ports_are_written_with_commas() -> None:
+    settings = Settings.from_environment(
+        {"TMS_WEBHOOK_ALLOW": "127.0.0.0/8, ::1,10.1.2.3", "TMS_WEBHOOK_PORTS": "8443,443, 9000"}
+    )
+    assert settings.webhook_allow == tuple(map(ip_network, ["127.0.0.0/8", "::1/128", "10.1.2.3/32"]))
+    assert settings.webhook_ports == Ports({443, 8443, 9000})
+    assert str(settings.webhook_allow) == "127.0.0.0/8,::1/128,10.1.2.3/32"
+
+
+def test_webhooks_go_to_public_addresses_ten_times_a_second_unless_set_otherwise() -> None:
+    settings = Settings()
+    assert (settings.webhook_allow, settings.webhook_ports) == (Networks(), Ports({443, 8443}))
+    assert (settings.webhook_rate, settings.webhook_timeout) == (10, 15)
+    assert (settings.webhook_disable_after, settings.progress_seconds) == (5 * 24 * 3600, 30)
+    assert Settings.from_environment({"TMS_WEBHOOK_RATE": "0"}).webhook_rate == 0
+
+
 def test_others_variables_and_empty_ones_are_nobodys_business() -> None:
     environ = {"HOME": "/root", "TMS_PORT": "", "TMS_URL": "http://x", "TMS_TOKEN": "a client's"}
     assert Settings.from_environment(environ) == Settings()
@@ -38,6 +56,16 @@ def test_others_variables_and_empty_ones_are_nobodys_business() -> None:
         ("TMS_REDIS_URL", "localhost"),
         ("TMS_PUBLIC_URL", "tms.example"),
         ("TMS_SECRET_KEY", "short"),
+        ("TMS_WEBHOOK_ALLOW", "localhost"),
+        ("TMS_WEBHOOK_ALLOW", "10.0.0.1/8"),
+        ("TMS_WEBHOOK_ALLOW", "10.0.0.0/8,"),
+        ("TMS_WEBHOOK_PORTS", "https"),
+        ("TMS_WEBHOOK_PORTS", "443,0"),
+        ("TMS_WEBHOOK_PORTS", "443 8443"),
+        ("TMS_WEBHOOK_RATE", "-1"),
+        ("TMS_WEBHOOK_TIMEOUT", "-1"),
+        ("TMS_WEBHOOK_DISABLE_AFTER", "-1"),
+        ("TMS_PROGRESS_SECONDS", "-1"),
         ("TMS_PROT", "8000"),
     ],
 )
@@ -52,3 +80,9 @@ def test_every_setting_is_described() -> None:
     rows = describe()
     assert [name for name, _, _ in rows] == [f"TMS_{name.upper()}" for name in Settings.__struct_fields__]
     assert all(about for _, _, about in rows)
+
+
+def test_a_default_is_shown_as_it_would_be_written() -> None:
+    defaults = {name: default for name, default, _ in describe()}
+    assert (defaults["TMS_WEBHOOK_PORTS"], defaults["TMS_WEBHOOK_ALLOW"]) == ("443,8443", "")
+    assert Settings.from_environment(defaults) == Settings()

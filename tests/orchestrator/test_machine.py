@@ -17,6 +17,7 @@ from orchestrator.executions.commands import (
     ReportShard,
     Start,
     StartShard,
+    Tick,
 )
 from orchestrator.executions.events import name
 from orchestrator.executions.evolution import evolve
@@ -237,6 +238,17 @@ def test_the_deadline_ends_what_never_started(case: Case) -> None:
     case.give(Expire(**COMMON), after=60)
     assert case.execution.reason_code is ReasonCode.NEVER_STARTED
     assert case.execution.started_at is None
+
+
+@pytest.mark.contract("X-067")
+def test_a_tick_tells_how_far_a_running_execution_is_and_nothing_after_its_end(case: Case) -> None:
+    assert case.give(Tick(**COMMON), after=30) == machine.NOTHING
+    case.give(Start(**COMMON, at=case.now))
+    case.give(Tick(**COMMON), after=30)
+    assert case.data[-1]["progress"]["totalShards"] == 2
+    assert case.execution.status is ExecutionStatus.RUNNING
+    case.give(Complete(**COMMON, at=case.now, totals=None))
+    assert case.give(Tick(**COMMON), after=30) == machine.NOTHING
 
 
 def test_a_start_gives_the_whole_timeout_again(case: Case) -> None:

@@ -19,6 +19,7 @@ from orchestrator.executions.commands import (
     Start,
     StartShard,
     Submit,
+    Tick,
 )
 from orchestrator.executions.evolution import apply, evolve
 from orchestrator.executions.model import Execution, ShardStatus, Totals
@@ -70,6 +71,7 @@ commands: st.SearchStrategy[AnyCommand] = st.one_of(
         **COMMON_VALUES,
     ),
     st.just(Expire(**COMMON)),
+    st.just(Tick(**COMMON)),
 )
 histories = st.lists(st.tuples(commands, st.integers(0, 40)), max_size=30)
 

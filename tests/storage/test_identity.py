@@ -1,6 +1,5 @@
 """Tenants and tokens in the store, as the owning role and as a reader."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -10,19 +9,11 @@ import pytest
 from orchestrator.errors import Conflict, NotFound
 from orchestrator.identity import tokens as secrets
 from orchestrator.identity.roles import Role
-from server.stores import Stores
 from storage import identity
 from storage.identity import ApiToken
 from storage.postgres import DirectConnection, Reader
 
 NOW = datetime(2025, 8, 4, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-async def reader(stores: Stores) -> AsyncIterator[Reader]:
-    opened = await Reader.open(stores.database_url, size=2)
-    yield opened
-    await opened.close()
 
 
 async def made(connection: DirectConnection, tenant: int, name: str = "ci") -> tuple[str, ApiToken]:

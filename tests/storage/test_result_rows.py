@@ -12,7 +12,7 @@ from storage import result_rows
 from storage.postgres import DirectConnection
 
 texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])) | st.sampled_from(
-    ["\\N", "\\.", "a\tb\nc\r\nd\\", '{"a",b}', "NULL", "\\x41", " ", "\u2028", "ä"]
+    ["\\N", "\\.", "a\tb\nc\r\nd\\", "\r", "\n", "\t", '{"a",b}', "NULL", "\\x41", " ", "\u2028", "ä"]
 )
 results = st.builds(
     TestResult,
@@ -22,7 +22,7 @@ results = st.builds(
     duration_ms=st.none() | st.floats(0, 1e15),
     error=st.none() | texts,
     retries=st.none() | st.integers(0, 2**31 - 1),
-    tags=st.lists(texts, max_size=3).map(tuple),
+    tags=st.none() | st.lists(texts, min_size=1, max_size=3).map(tuple),
 )
 
 
@@ -35,22 +35,35 @@ async def test_every_text_and_number_comes_back_as_it_was(connection: DirectConn
         batches.append(batch)
 
     collect()
-    tests = [test for batch in batches for test in batch]
-    submission_id = f"sub_{uuid4().hex}"
+    run = uuid4().hex
+    # Each batch by itself, for a column without anything to escape is written in another way.
+    submissions = {f"sub_{run}_{number:04}": batch for number, batch in enumerate(batches)}
 
-    rows = result_rows.encode(tenant, submission_id, datetime.now(UTC), tests)
+    now = datetime.now(UTC)
+    rows = b"".join(result_rows.encode(tenant, name, now, batch) for name, batch in submissions.items())
     await connection.copy_to_table("tests", source=BytesIO(rows), columns=result_rows.COLUMNS)
 
-    stored = await connection.fetch("SELECT * FROM tests WHERE submission_id = $1 ORDER BY ordinal", submission_id)
-    assert [
-        TestResult(
-            row["title"],
-            TestStatus(row["status"]),
-            row["file"],
-            row["duration_ms"],
-            row["error"],
-            row["retries"],
-            tuple(row["tags"] or ()),
+    stored = await connection.fetch(
+        "SELECT * FROM tests WHERE starts_with(submission_id, $1) ORDER BY submission_id, ordinal", f"sub_{run}_"
+    )
+    read: dict[str, list[TestResult]] = {name: [] for name in submissions}
+    for row in stored:
+        read[row["submission_id"]].append(
+            TestResult(
+                row["title"],
+                TestStatus(row["status"]),
+                row["file"],
+                row["duration_ms"],
+                row["error"],
+                row["retries"],
+                None if row["tags"] is None else tuple(row["tags"]),
+            )
         )
-        for row in stored
-    ] == tests
+    assert read == submissions
+
+
+def test_an_empty_list_of_tags_is_none() -> None:
+    now = datetime.now(UTC)
+    without, empty = (TestResult("a", TestStatus.PASSED, tags=tags) for tags in (None, ()))
+
+    assert result_rows.encode(1, "sub_1", now, [empty]) == result_rows.encode(1, "sub_1", now, [without])

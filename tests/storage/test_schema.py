@@ -16,7 +16,8 @@ from server.stores import Stores
 from storage import migrations, postgres, schema
 from storage.postgres import DirectConnection, Reader
 
-TENANT_TABLES = [table for table in schema.metadata.sorted_tables if table is not schema.partitions]
+OF_NO_TENANT = {schema.partitions, schema.couriers, schema.webhook_revision}
+TENANT_TABLES = [table for table in schema.metadata.sorted_tables if table not in OF_NO_TENANT]
 
 
 @pytest.fixture
@@ -26,13 +27,6 @@ async def empty_database(stores: Stores, connection: DirectConnection) -> AsyncI
     await connection.execute(f"CREATE DATABASE {name}")
     yield stores.database_url.replace("@/tms?", f"@/{name}?")
     await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-@pytest.fixture
-async def reader(stores: Stores) -> AsyncIterator[Reader]:
-    opened = await Reader.open(stores.database_url, size=2)
-    yield opened
-    await opened.close()
 
 
 async def test_several_servers_may_migrate_at_once(empty_database: str) -> None:

@@ -46,10 +46,42 @@ def test_what_is_not_compressed_as_it_says_is_a_bad_request(junk: bytes) -> None
         inflate(junk, 10_000)
 
 
+def payload(first: bytes) -> StreamReader:
+    """A body without a length, of which this much has come."""
+    coming = StreamReader(Mock(), limit=1024, loop=asyncio.get_running_loop())
+    coming.feed_data(first)
+    return coming
+
+
+def end(coming: StreamReader, rest: bytes = b"") -> None:
+    coming.feed_data(rest)
+    coming.feed_eof()
+
+
+async def read(coming: StreamReader, limit: int) -> bytes:
+    return await bodies.read(make_mocked_request("POST", "/api/results", payload=coming, client_max_size=limit), limit)
+
+
+async def test_a_body_comes_with_its_head_or_later() -> None:
+    here, later = payload(b"{}"), payload(b"{")
+    end(here)
+    asyncio.get_running_loop().call_soon(end, later, b"}")
+
+    assert [await read(here, 2), await read(later, 2)] == [b"{}", b"{}"]
+
+
+async def test_a_body_without_a_length_is_limited_too() -> None:
+    here, later = payload(b"{}"), payload(b"{")
+    end(here)
+    asyncio.get_running_loop().call_soon(end, later, b"}")
+
+    for body in (here, later):
+        with pytest.raises(TooLarge):
+            await read(body, 1)
+
+
 async def test_a_body_that_never_ends_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "READ_SECONDS", 0.01)
-    payload = StreamReader(Mock(), limit=1024, loop=asyncio.get_running_loop())
-    payload.feed_data(b"{")
 
     with pytest.raises(BadRequest, match="did not come"):
-        await bodies.read(make_mocked_request("POST", "/api/results", payload=payload), 1024)
+        await read(payload(b"{"), 1024)

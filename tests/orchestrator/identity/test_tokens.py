@@ -56,7 +56,10 @@ def test_a_webhook_token_belongs_to_one_execution_and_one_key() -> None:
     [
         (Role.VIEWER, {Permission.READ_EXECUTIONS}),
         (Role.VALIDATOR, {Permission.READ_EXECUTIONS}),
-        (Role.QA_LEAD, {Permission.READ_EXECUTIONS, Permission.WRITE_EXECUTIONS}),
+        (
+            Role.QA_LEAD,
+            {Permission.READ_EXECUTIONS, Permission.WRITE_EXECUTIONS, Permission.MANAGE_WEBHOOKS},
+        ),
         (Role.ADMIN, set(Permission)),
         (Role.ORG_ADMIN, set(Permission)),
         (Role.SUPER_ADMIN, set(Permission)),

@@ -1,0 +1,1 @@
+"""Reports of test tools, in and out: JUnit XML and CTRF JSON."""

@@ -1,0 +1,32 @@
+"""Connections and tenants beside those that all tests have."""
+
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import pytest
+
+from server.stores import Stores
+from storage import identity, postgres
+from storage.postgres import DirectConnection, Reader
+
+
+@pytest.fixture
+async def reader(stores: Stores) -> AsyncIterator[Reader]:
+    """Connections as the gateway has them."""
+    opened = await Reader.open(stores.database_url, size=2)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def other_tenant(connection: DirectConnection) -> int:
+    """A second tenant of the test's own."""
+    return await identity.ensure_tenant(connection, f"other-{uuid4()}")
+
+
+@pytest.fixture
+async def second(stores: Stores) -> AsyncIterator[DirectConnection]:
+    """Another connection of the owning role."""
+    opened = await postgres.connect(stores.database_url)
+    yield opened
+    await opened.close()
