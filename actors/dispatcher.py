@@ -42,6 +42,7 @@ class Dispatcher:
         self._conclude = conclude
         self._look = look
         self._under_way: dict[asyncio.Task[None], Started] = {}
+        self._alarm: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._end = asyncio.Event()
 
@@ -51,14 +52,24 @@ class Dispatcher:
             task = asyncio.create_task(self._work(started))
             self._under_way[task] = started
             task.add_done_callback(self._leave)
+        self._look_ahead()
+
+    def _look_ahead(self) -> None:
+        """Have rows read where lanes want some, and `run` called when the next lane may go on."""
         if self._lanes.are_hungry:
             self._look()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         alarm = self._lanes.alarm()
-        if alarm is not None:
-            self._timer = asyncio.get_running_loop().call_later(alarm - monotonic(), self.run)
+        if alarm != self._alarm:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._alarm = alarm
+            self._timer = (
+                None if alarm is None else asyncio.get_running_loop().call_later(alarm - monotonic(), self._ring)
+            )
+
+    def _ring(self) -> None:
+        self._alarm = self._timer = None
+        self.run()
 
     async def let_end(self, lane: EndpointLane) -> None:
         """Wait until nothing is under way in a lane; what takes too long is cut off. Nothing starts there meanwhile."""
@@ -126,6 +137,7 @@ class Dispatcher:
             outcome = await self._request(
                 started.destination, started.due.message_id, started.due.event, started.due.body
             )
+            was_failing = started.lane.failing_since is not None
             del self._under_way[task]
             self._lanes.end(started, outcome, monotonic())
             self._conclude(started, outcome)
@@ -133,7 +145,11 @@ class Dispatcher:
             following = self._lanes.start(monotonic())
             if following is not None:
                 self._under_way[task] = following
+            if was_failing:
+                # Where one request ended another may start; where the endpoint works again, some.
                 self.run()
+            else:
+                self._look_ahead()
 
     def _leave(self, task: asyncio.Task[None]) -> None:
         """A task ended, by itself or cut off, maybe before it began."""

@@ -78,9 +78,9 @@ class WebhookSender:
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
-            # A reply is kept as it comes: one that unpacks to gigabytes is no danger.
+            # A reply is kept as it comes: one that would unpack to gigabytes is no danger.
+            headers={"accept": "*/*", "accept-encoding": "identity"},
             auto_decompress=False,
-            skip_auto_headers=("accept", "accept-encoding"),
             read_bufsize=REPLY_BYTES,
             trust_env=False,
         )
@@ -112,8 +112,8 @@ class WebhookSender:
                 if "Retry-After" in response.headers:
                     now = at + timedelta(seconds=monotonic() - began)
                     retry_after = seconds_to_wait(response.headers["Retry-After"], now)
-                while len(reply) < REPLY_BYTES and (part := await response.content.read(REPLY_BYTES - len(reply))):
-                    reply += part
+                while len(reply) < REPLY_BYTES and not response.content.at_eof():
+                    reply += await response.content.read(REPLY_BYTES - len(reply))
         except TimeoutError:
             failure = f"Timed out after {self._timeout_seconds:g} s"
         except (aiohttp.ClientError, OSError, ValueError) as error:

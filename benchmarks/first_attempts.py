@@ -38,12 +38,13 @@ def measure(server: Server, receiver: Receiver, outgoing: Outgoing, scale: Scale
         came = outgoing.arrived(webhooks, len(outcome.acknowledged))
     message_ids = uvloop.run(_message_ids(server.database_url))
     registry.remove(server, webhooks)
-    return _figures(outcome, {number: came.moments[message_ids[number]] for number in outcome.acknowledged})
+    came_at = {number: came.moments[one] for number, one in message_ids.items() if one in came.moments}
+    return _figures(outcome, came_at)
 
 
-def _figures(outcome: Outcome, arrivals: Mapping[int, float]) -> list[Figure]:
-    whole = [1000 * (arrivals[number] - sent) for number, (sent, _) in outcome.acknowledged.items()]
-    after = [1000 * (arrivals[number] - answered) for number, (_, answered) in outcome.acknowledged.items()]
+def _figures(outcome: Outcome, came_at: Mapping[int, float]) -> list[Figure]:
+    whole = [1000 * (moment - outcome.acknowledged[number][0]) for number, moment in came_at.items()]
+    after = [1000 * (moment - outcome.acknowledged[number][1]) for number, moment in came_at.items()]
     return [
         figure("p50, request to first attempt, idle", median(whole), "ms", at_most=50),
         figure("p99, request to first attempt, idle", percentile(whole, 0.99), "ms"),

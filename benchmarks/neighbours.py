@@ -43,7 +43,8 @@ def measure(
             what = f"{scale.rate * len(healthy):g} deliveries/s to {len(healthy)} endpoints"
             with steps.step(f"{what} {name}, round {number}"), _dead(server, receiver, dead) as others:
                 side.delays += outgoing.steady(healthy, scale.rate, scale.seconds, dead=others)
-    return _figures(alone, beside, f"{len(healthy)} endpoints beside {2 * share} dead, by alone")
+    figures = _figures(alone, beside, f"{len(healthy)} endpoints beside {2 * share} dead, by alone")
+    return [*figures, figure("requests to dead endpoints that hung until their timeout", outgoing.hung, "")]
 
 
 def _figures(alone: _Side, beside: _Side, what: str) -> list[Figure]:

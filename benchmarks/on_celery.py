@@ -111,7 +111,7 @@ def _worker(urls: dict[str, str], pool: Pool, number: int) -> Iterator[None]:
             process.wait()
 
 
-def _until_recorded(results: "Redis", amount: int) -> None:
+def _until_recorded(results: Redis, amount: int) -> None:
     end = monotonic() + RECORD_SECONDS
     while (recorded := results.dbsize()) < amount:
         if monotonic() > end:

@@ -27,12 +27,17 @@ SELECT count(*) FROM webhook_deliveries AS d WHERE webhook_id = ANY($1) AND (sta
 
 
 class Outgoing:
-    """Deliveries of a server to a receiver: to endpoints that all work, beside some that do not."""
+    """Deliveries of a server to a receiver: to endpoints that all work, beside some that do not.
+
+    Attributes:
+        hung: how many requests were left without an answer so far.
+    """
 
     def __init__(self, server: Server, receiver: Receiver) -> None:
         self._server = server
         self._receiver = receiver
         self._healthy: set[str] = set()
+        self.hung = 0
         self._missing = 0
         self._repeated = 0
 
@@ -57,6 +62,7 @@ class Outgoing:
         came = self._receiver.arrived(amount, ARRIVE_SECONDS)
         self._healthy.update(webhook.webhook_id for webhook in healthy)
         uvloop.run(_until_recorded(self._server.database_url, list(self._healthy)))
+        self.hung += came.hung
         self._missing += amount - len(came.moments)
         self._repeated += came.repeated
         return came

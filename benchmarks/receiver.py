@@ -5,6 +5,7 @@ path is an endpoint; what comes to one under `HANGING` is never answered.
 """
 
 import asyncio
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from time import monotonic
 from typing import cast
@@ -80,62 +81,55 @@ def receive(pipe: Connection) -> None:
 
 
 async def _receive(pipe: Connection) -> None:
-    loop = asyncio.get_running_loop()
-    over = asyncio.Event()
-    books = _Books(pipe)
-
-    def take() -> None:
-        try:
-            books.expect(pipe.recv())
-        except EOFError:
-            over.set()
-
-    server = await loop.create_server(lambda: _Requests(books), "127.0.0.1", 0, backlog=1024)
-    loop.add_reader(pipe.fileno(), take)
+    books = _Books()
+    server = await asyncio.get_running_loop().create_server(lambda: _Requests(books), "127.0.0.1", 0, backlog=1024)
     pipe.send(server.sockets[0].getsockname()[1])
-    await over.wait()
-    loop.remove_reader(pipe.fileno())
+    while (wanted := await asyncio.to_thread(_next, pipe)) is not None:
+        pipe.send(await books.arrived(wanted))
     server.close()
 
 
-class _Books:
-    """What came, until it is told."""
+def _next(pipe: Connection) -> Expect | None:
+    try:
+        wanted: Expect = pipe.recv()
+    except EOFError:
+        return None
+    return wanted
 
-    def __init__(self, pipe: Connection) -> None:
-        self._pipe = pipe
-        self._wanted: int | None = None
-        self._time_limit: asyncio.TimerHandle | None = None
+
+class _Books:
+    """What came since it was asked for last."""
+
+    def __init__(self) -> None:
+        self._wanted = 0
+        self._is_complete = asyncio.Event()
         self._moments: dict[bytes, float] = {}
         self._repeated = 0
         self._hung = 0
 
-    def expect(self, wanted: Expect) -> None:
+    async def arrived(self, wanted: Expect) -> Arrived:
         self._wanted = wanted.messages
-        self._time_limit = asyncio.get_running_loop().call_later(wanted.seconds, self._tell)
-        self._tell_if_complete()
+        self._is_complete.clear()
+        if len(self._moments) < self._wanted:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wanted.seconds):
+                    await self._is_complete.wait()
+        moments = {message_id.decode(): moment for message_id, moment in self._moments.items()}
+        arrived = Arrived(moments, self._repeated, self._hung)
+        self._moments = {}
+        self._repeated = self._hung = 0
+        return arrived
 
     def note(self, message_id: bytes) -> None:
         if message_id in self._moments:
             self._repeated += 1
             return
         self._moments[message_id] = monotonic()
-        self._tell_if_complete()
+        if len(self._moments) == self._wanted:
+            self._is_complete.set()
 
     def note_hanging(self) -> None:
         self._hung += 1
-
-    def _tell_if_complete(self) -> None:
-        if self._wanted is not None and len(self._moments) >= self._wanted:
-            self._tell()
-
-    def _tell(self) -> None:
-        if self._time_limit is not None:
-            self._time_limit.cancel()
-        moments = {message_id.decode(): moment for message_id, moment in self._moments.items()}
-        self._pipe.send(Arrived(moments, self._repeated, self._hung))
-        self._wanted = self._time_limit = None
-        self._moments = {}
-        self._repeated = self._hung = 0
 
 
 class _Requests(asyncio.Protocol):

@@ -12,7 +12,8 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from aiohttp import web
 
-from gateway.middleware import bodies, idempotency
+from gateway.accepts import takes_gzip
+from gateway.middleware import bodies, forms, idempotency
 from gateway.middleware.authentication import Authentication
 from gateway.middleware.idempotency import Marks
 from gateway.services import Services
@@ -102,11 +103,13 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """One method on one path.
 
     Attributes:
-        handler: gives the struct to answer, or bytes where `media` is not JSON.
-        answers: what it answers, by status; the first is the one of success.
+        handler: gives the struct to answer, or bytes where `media` is not JSON; or the framework's answer, begun.
+        answers: what it answers, by status; the first is the one of success, another is told by its struct.
         refusals: statuses that its own errors have, beside those that follow from the rest of the route.
         body, query: the structs they are read into.
+        takes_files: the body is a file, or several as a form; the handler gets a list of `forms.SentFile`.
         body_may_lack: the body may be left out.
+        media, other_media: what the answer is written in, and in what else where `Accept` asks for it.
         stream: the handler takes the framework's request, authenticates and answers by itself.
     """
 
@@ -121,8 +124,10 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     permission: Permission | None = None
     body: Any = None
     body_may_lack: bool = False
+    takes_files: bool = False
     query: type[msgspec.Struct] | None = None
     media: str = JSON
+    other_media: tuple[str, ...] = ()
     stream: bool = False
 
 
@@ -136,7 +141,8 @@ def serve(route: Route, services: Services, authentication: Authentication) -> S
         return route.handler
     body_reader = None if route.body is None else BodyReader(route.body)
     query_reader = None if route.query is None else QueryReader(route.query)
-    status = int(next(iter(route.answers)))
+    success = int(next(iter(route.answers)))
+    statuses = {kind: int(status) for status, kind in reversed(route.answers.items())}
 
     async def handle(request: web.Request) -> web.StreamResponse:
         principal = await _principal(route, authentication, request)
@@ -146,8 +152,13 @@ def serve(route: Route, services: Services, authentication: Authentication) -> S
             raw = await bodies.read(request, services.settings.max_body_bytes)
             if raw or not route.body_may_lack:
                 body = body_reader.read(raw)
+        elif route.takes_files:
+            body = await forms.read(request, services.settings.max_body_bytes)
         call = Call(services, authentication, request, principal=principal, body=body, raw=raw, query=query)
-        return _answer(request, status, await route.handler(call), route.media)
+        content = await route.handler(call)
+        if isinstance(content, web.StreamResponse):
+            return content
+        return _answer(request, statuses.get(type(content), success), content, route.media)
 
     return handle
 
@@ -168,15 +179,6 @@ def _answer(request: web.Request, status: int, content: Any, media: str) -> web.
     answer = web.Response(status=status, body=body, headers=_headers if media == JSON else {"Content-Type": media})
     if len(body) > _COMPRESSED_FROM:
         answer.headers["Vary"] = "Accept-Encoding"
-        if _takes_gzip(request.headers.get("Accept-Encoding", "")):
+        if takes_gzip(request.headers.get("Accept-Encoding", "")):
             answer.enable_compression(web.ContentCoding.gzip)
     return answer
-
-
-def _takes_gzip(accepted: str) -> bool:
-    """Whether gzip is among the encodings, and not by a weight of 0 (RFC 9110, section 12.5.3)."""
-    for one in accepted.lower().split(","):
-        name, _, weight = one.partition(";")
-        if name.strip() == "gzip":
-            return weight.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
-    return False

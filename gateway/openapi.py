@@ -25,6 +25,17 @@ _KEY: Json = {
     "description": "The same key makes the same request sent again harmless",
     "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
 }
+_FILES: Json = {
+    "multipart/form-data": {
+        "schema": {
+            "type": "object",
+            "properties": {"files": {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1}},
+            "required": ["files"],
+        }
+    },
+    "application/xml": {"schema": {"type": "string"}},
+    "application/json": {"schema": {"type": "object"}},
+}
 _SCHEMES: Json = {
     Access.API_TOKEN: {"type": "http", "scheme": "bearer", "description": "An API token"},
     Access.WEBHOOK_TOKEN: {"type": "http", "scheme": "bearer", "description": "The webhookToken of the execution"},
@@ -62,7 +73,7 @@ def refusals(route: Route) -> list[HTTPStatus]:
         found.add(HTTPStatus.NOT_FOUND)
     if route.query is not None or route.method == "POST":
         found.add(HTTPStatus.UNPROCESSABLE_ENTITY)
-    if route.body is not None:
+    if route.body is not None or route.takes_files:
         found |= {
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
@@ -108,6 +119,8 @@ def _operation(route: Route, schemas: _Schemas) -> Json:
     if route.body is not None:
         content = {"application/json": {"schema": schemas.of(route.body)}}
         operation["requestBody"] = {"required": not route.body_may_lack, "content": content}
+    if route.takes_files:
+        operation["requestBody"] = {"required": True, "content": _FILES}
     return operation
 
 
@@ -146,11 +159,13 @@ def _responses(route: Route, schemas: _Schemas) -> Json:
         str(int(status)): {"description": status.phrase, "content": {media: {"schema": schemas.of(kind)}}}
         for status, kind in route.answers.items()
     }
+    success = str(int(next(iter(route.answers))))
+    responses[success]["content"] |= {other: {"schema": {}} for other in route.other_media}
     if route.stream:
         responses["101"] = {"description": "A websocket, where the request asks for one"}
     error = {"application/json": {"schema": schemas.of(ErrorBody)}}
     for status in refusals(route):
-        responses[str(int(status))] = {"description": status.phrase, "content": error}
+        responses.setdefault(str(int(status)), {"description": status.phrase, "content": error})
     return responses
 
 

@@ -13,6 +13,8 @@ from gateway.handlers import (
     executions,
     health,
     inbound_events,
+    report_files,
+    report_uploads,
     reports,
     results,
     tokens,
@@ -25,6 +27,7 @@ from gateway.wire import health as wire_health
 from gateway.wire import inbound_events as wire_events
 from gateway.wire import listings as wire_listings
 from gateway.wire import live as wire_live
+from gateway.wire import report_uploads as wire_uploads
 from gateway.wire import reports as wire_reports
 from gateway.wire import results as wire_results
 from gateway.wire import tokens as wire_tokens
@@ -68,6 +71,10 @@ ROUTES = (
           summary="Submit the results of a shard",
           body=wire_results.ResultSubmission, answers={CREATED: wire_results.SubmissionAccepted},
           refusals=(MISSING, CONFLICT)),
+    Route(method="POST", path="/api/executions/{executionId}/reports", handler=report_uploads.upload, permission=WRITE,
+          summary="Submit reports of test tools as the results of a shard", takes_files=True,
+          query=wire_uploads.UploadQuery, refusals=(CONFLICT,),
+          answers={CREATED: wire_uploads.ReportsAccepted, WRONG: wire_uploads.ReportsRejected}),
     Route(method="POST", path="/api/webhooks/executions/{executionId}", handler=inbound_events.receive,
           summary="Tell of an execution, as its runner", access=Access.WEBHOOK_TOKEN,
           body=wire_events.AnyInboundEvent, answers={OK: wire_events.EventAccepted}, refusals=(CONFLICT,)),
@@ -114,10 +121,21 @@ ROUTES = (
     Route(method="POST", path="/api/tokens/{tokenId}/rotate", handler=tokens.rotate, permission=MANAGE,
           family=Family.SERVICE, summary="Give an API token another secret",
           answers={OK: wire_tokens.SecretToken}, refusals=(CONFLICT,)),
+    Route(method="GET", path="/reports/{executionId}.xml", handler=report_files.junit, permission=READ,
+          summary="Report of an execution in JUnit XML", media=report_files.JUNIT, answers={OK: str}),
+    Route(method="GET", path="/reports/{executionId}.ctrf.json", handler=report_files.ctrf, permission=READ,
+          summary="Report of an execution in CTRF JSON", media=report_files.CTRF, answers={OK: dict[str, Any]}),
+    Route(method="GET", path="/reports/{executionId}/shard-{shardId}.xml", handler=report_files.shard_junit,
+          permission=READ, summary="Report of a shard in JUnit XML", media=report_files.JUNIT, answers={OK: str}),
+    Route(method="GET", path="/reports/{executionId}/shard-{shardId}.ctrf.json", handler=report_files.shard_ctrf,
+          permission=READ, summary="Report of a shard in CTRF JSON", media=report_files.CTRF,
+          answers={OK: dict[str, Any]}),
     Route(method="GET", path="/reports/{executionId}", handler=reports.report, permission=READ,
-          summary="Report of an execution", answers={OK: wire_reports.Report}),
+          summary="Report of an execution", other_media=(report_files.JUNIT, report_files.CTRF),
+          answers={OK: wire_reports.Report}),
     Route(method="GET", path="/reports/{executionId}/shard-{shardId}", handler=reports.shard_report, permission=READ,
-          summary="Report of a shard", answers={OK: wire_reports.ShardReport}),
+          summary="Report of a shard", other_media=(report_files.JUNIT, report_files.CTRF),
+          answers={OK: wire_reports.ShardReport}),
     Route(method="GET", path="/logs/{executionId}", handler=reports.logs, permission=READ,
           summary="Names of an execution's logs", answers={OK: wire_reports.ShardLogs}),
     Route(method="GET", path="/artifacts/{executionId}", handler=reports.artifacts, permission=READ,

@@ -147,6 +147,7 @@ async def _maintain_for_ever(settings: Settings, database_url: str) -> None:
         try:
             async with postgres.connected(database_url) as connection:
                 await retention.maintain(connection, datetime.now(UTC), settings.retention_months)
+                await retention.forget_deliveries(connection, datetime.now(UTC))
         except (TMSError, OSError, postgres.DatabaseError) as error:
             log.warning("maintenance failed; it is tried again in an hour", error=str(error))
 

@@ -1,7 +1,7 @@
-"""The bus: news of committed changes from owners to gateways, over Valkey (Redis protocol).
+"""The bus: news of committed changes, from owners to gateways and couriers, over Valkey (Redis protocol).
 
-It may lose messages; the log in Postgres may not. So a message only says what is there to be sent on at once, and a
-`resync` tells every gateway to look into the log for what it may have missed.
+It may lose messages; Postgres may not. So a message only says what is there to be sent on at once. A `resync` tells
+every gateway to look into the log for what it may have missed; couriers look for due rows by themselves.
 """
 
 import asyncio

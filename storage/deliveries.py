@@ -51,15 +51,17 @@ class DeliveryRow(msgspec.Struct, frozen=True):
 _DELIVERY_COLUMNS = (*DeliveryRow.__struct_fields__, "due_at", "ended_at")
 
 
-async def write(connection: Connection, messages: Sequence[MessageRow], deliveries: Sequence[DeliveryRow]) -> None:
+async def write(
+    connection: Connection, message_rows: Sequence[MessageRow], delivery_rows: Sequence[DeliveryRow]
+) -> None:
     """Write messages and their deliveries, numbered in this order; in the transaction of what they tell of."""
     await connection.copy_records_to_table(
         "webhook_messages",
-        records=map(msgspec.structs.astuple, messages),
+        records=map(msgspec.structs.astuple, message_rows),
         columns=MessageRow.__struct_fields__,
     )
     await connection.copy_records_to_table(
-        "webhook_deliveries", records=map(_delivery_record, deliveries), columns=_DELIVERY_COLUMNS
+        "webhook_deliveries", records=map(_delivery_record, delivery_rows), columns=_DELIVERY_COLUMNS
     )
 
 

@@ -141,7 +141,7 @@ async def get(connection: Connection, delivery_id: str) -> DeliveryDetails:
 
 
 async def requeue(connection: Connection, delivery_id: str, now: datetime) -> Delivery:
-    """Have a delivery sent again, whatever became of it: the same message, with all its tries before it.
+    """Have a delivery sent again, whatever became of it: the same message, and all its tries anew.
 
     While its webhook is not active it stays pending.
 

@@ -10,7 +10,7 @@ from datetime import datetime
 
 import msgspec
 
-from orchestrator.executions.model import TestDetails, TestResult
+from orchestrator.executions.model import TestDetails, TestOutcome
 
 COLUMNS = (
     "tenant_id",
@@ -31,7 +31,7 @@ _NULL = "\\N"
 _json = msgspec.json.Encoder()
 
 
-def encode(tenant_id: int, submission_id: str, reported_at: datetime, tests: Sequence[TestResult]) -> bytes:
+def encode(tenant_id: int, submission_id: str, reported_at: datetime, tests: Sequence[TestOutcome]) -> bytes:
     """One line a test, in the order given; none may hold a NUL character, which Postgres cannot store."""
     if not tests:
         return b""

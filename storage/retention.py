@@ -18,7 +18,7 @@ _LOCK = 0x544D54
 
 
 async def maintain(connection: Connection, now: datetime, keep_months: int) -> None:
-    """Make the months that will be needed, drop those past keeping, and forget old receipts and deliveries.
+    """Make the months that will be needed, drop those past keeping, and forget old receipts.
 
     Args:
         connection: of the owning role.
@@ -40,10 +40,25 @@ async def maintain(connection: Connection, now: datetime, keep_months: int) -> N
                     await connection.execute(f"DROP TABLE {name}")
                     log.info("month dropped", table=name)
         await connection.execute("DELETE FROM receipts WHERE recorded_at < $1", now - timedelta(days=RECEIPT_DAYS))
-    for batches in (_end_undeliverable, _forget_deliveries):
-        while await batches(connection, now) == BATCH_DELIVERIES:
-            pass  # each batch is a transaction of its own, so that none holds others up
-    await _forget_webhooks(connection, now)
+
+
+async def forget_deliveries(connection: Connection, now: datetime) -> None:
+    """End what deleted webhooks still had pending, and delete deliveries and webhooks whose end is `DELIVERY_DAYS` ago.
+
+    There may be very many: each batch is a transaction of its own, so that none holds others up.
+
+    Args:
+        connection: of the owning role.
+        now: the present.
+    """
+    for batch in (_end_undeliverable, _delete_ended):
+        while await batch(connection, now) == BATCH_DELIVERIES:
+            pass
+    await connection.execute(
+        "DELETE FROM webhooks AS w WHERE deleted_at < $1"
+        " AND NOT EXISTS (SELECT FROM webhook_deliveries AS d WHERE d.webhook_id = w.webhook_id)",
+        now - timedelta(days=DELIVERY_DAYS),
+    )
 
 
 async def months(connection: Connection) -> list[str]:
@@ -57,7 +72,7 @@ async def months(connection: Connection) -> list[str]:
 
 
 async def _end_undeliverable(connection: Connection, now: datetime) -> int:
-    """End pending deliveries of deleted webhooks as failed; so many at the most."""
+    """End a batch of the pending deliveries of deleted webhooks as failed; how many there were."""
     ended: int = await connection.fetchval(
         "WITH ended AS (UPDATE webhook_deliveries SET status = 'failed', due_at = NULL, ended_at = $1,"
         " last_error = 'The webhook was deleted'"
@@ -73,8 +88,8 @@ async def _end_undeliverable(connection: Connection, now: datetime) -> int:
     return ended
 
 
-async def _forget_deliveries(connection: Connection, now: datetime) -> int:
-    """Delete deliveries that ended long ago, oldest first and so many at the most, and what only they needed."""
+async def _delete_ended(connection: Connection, now: datetime) -> int:
+    """Delete a batch of the deliveries that ended long ago, and what only they needed; how many there were."""
     async with connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
         gone = await connection.fetch(
@@ -93,15 +108,6 @@ async def _forget_deliveries(connection: Connection, now: datetime) -> int:
             list({row["message_id"] for row in gone}),
         )
     return len(gone)
-
-
-async def _forget_webhooks(connection: Connection, now: datetime) -> None:
-    """Delete webhooks that were deleted long ago and of which no delivery is left."""
-    await connection.execute(
-        "DELETE FROM webhooks AS w WHERE deleted_at < $1"
-        " AND NOT EXISTS (SELECT FROM webhook_deliveries AS d WHERE d.webhook_id = w.webhook_id)",
-        now - timedelta(days=DELIVERY_DAYS),
-    )
 
 
 async def _make(connection: Connection, month: datetime) -> None:

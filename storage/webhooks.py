@@ -178,7 +178,7 @@ async def note_validation(connection: Connection, webhook_id: str, at: datetime)
 
 
 async def delete(connection: Connection, webhook_id: str, *, now: datetime) -> Webhook:
-    """Delete a webhook: nothing is sent to it any more. What was pending ends as failed (`retention.maintain`).
+    """Delete a webhook: nothing is sent to it any more. `retention.forget_deliveries` ends what was pending.
 
     Returns:
         The webhook as it was.

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import socket
+import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from time import monotonic
@@ -58,6 +60,9 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
 
+
+RESET = Reply(status=0)
+"""Stands for no answer at all: the connection is reset."""
 
 Script = Callable[[Arrival], Awaitable[Reply]]
 
@@ -130,6 +135,9 @@ class Receiver:
         self._news.set()
         script = self._scripts.get(arrival.path)
         reply = Reply() if script is None else await script(arrival)
+        if reply is RESET:
+            _reset(request)
+            return web.Response()  # never sent
         return web.Response(status=reply.status, headers=reply.headers, body=reply.body)
 
     async def __aenter__(self) -> Self:
@@ -139,3 +147,11 @@ class Receiver:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.stop()
+
+
+def _reset(request: web.BaseRequest) -> None:
+    transport = request.transport
+    if transport is not None:  # the sender may be gone by now
+        at_once = struct.pack("ii", 1, 0)  # a linger of no seconds makes it a reset instead of an orderly end
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+        transport.abort()

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from orchestrator import ids
 from orchestrator.webhooks.model import DeliveryStatus, Filters, Outcome, RetryPolicy, Webhook, WebhookStatus
 from storage import deliveries, delivery_log, webhooks
@@ -105,9 +107,24 @@ async def backlog(connection: Connection, to: Webhook, size: int, status: Delive
     )
 
 
-async def rows_read(connection: Connection) -> int:
-    """How many deliveries the statements of the running transaction have looked at so far."""
-    read: int = await connection.fetchval(
-        "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'webhook_deliveries'"
+class Read(msgspec.Struct, frozen=True):
+    """How many rows statements have looked at, whether they were wanted or not."""
+
+    deliveries: int = 0
+    messages: int = 0
+
+    def __sub__(self, before: "Read") -> "Read":
+        return Read(self.deliveries - before.deliveries, self.messages - before.messages)
+
+
+PLANNINGS = 8
+"""As often as a prepared statement has to be executed to be sure of its lasting plan."""
+
+
+async def rows_read(connection: Connection) -> Read:
+    """What the running transaction has looked at so far."""
+    tables = await connection.fetch(
+        "SELECT relname, seq_tup_read + idx_tup_fetch AS rows FROM pg_stat_xact_user_tables WHERE relname = ANY($1)",
+        ["webhook_deliveries", "webhook_messages"],
     )
-    return read
+    return Read(**{table["relname"].removeprefix("webhook_"): table["rows"] for table in tables})

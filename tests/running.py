@@ -13,6 +13,7 @@ from urllib.request import urlopen
 import psutil
 
 from storage.embedded import running_database_url
+from tests.patience import eventually
 
 ROOT = Path(__file__).parent.parent
 TOKEN = "tms_test_admin_token_0123456789abcdef"
@@ -95,6 +96,21 @@ class RunningServer:
             text = answer.read().decode()
         pids = re.findall(rf"^tms_{kind}_pid{{.*}} (\S+)$", text, re.MULTILINE)
         return [psutil.Process(int(float(pid))) for pid in pids]
+
+    def postmaster(self) -> psutil.Process:
+        """The first process of its embedded Postgres."""
+        return psutil.Process(int((self.data_dir / "postgres" / "postmaster.pid").read_text().split()[0]))
+
+    async def valkey(self) -> psutil.Process:
+        """Its embedded Valkey, once it is there again."""
+        found: list[psutil.Process] = []
+
+        async def is_there() -> bool:
+            found[:] = [process for process in self.family() if process.name() == "valkey-server"]
+            return bool(found)
+
+        await eventually(is_there)
+        return found[0]
 
     def stop(self) -> int:
         """Ask it to stop, and wait; returns its exit code."""

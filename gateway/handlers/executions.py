@@ -8,13 +8,14 @@ from orchestrator import ids
 from orchestrator.errors import NotFound
 from orchestrator.executions import links
 from orchestrator.executions.commands import Cancel, Create
-from orchestrator.executions.model import Execution
+from orchestrator.executions.model import Execution, Shard
 from orchestrator.identity import webhook_tokens
 from orchestrator.timestamps import to_text
 from storage import executions
 from storage.executions import Filter, Position
 from storage.postgres import Connection
 
+_LONGEST_NUMBER = 4
 CANCELLED_BY_USER = "User requested cancellation"
 
 
@@ -102,3 +103,15 @@ async def found(connection: Connection, execution_id: str) -> Execution:
     if execution is None:
         raise NotFound(f"No execution {execution_id}")
     return execution
+
+
+def found_shard(execution: Execution, number: str) -> Shard:
+    """The shard that a path names.
+
+    Raises:
+        NotFound: there is none.
+    """
+    shard = execution.shard(number) if len(number) <= _LONGEST_NUMBER else None
+    if shard is None:
+        raise NotFound(f"{execution.execution_id} has no such shard")
+    return shard

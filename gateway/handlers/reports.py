@@ -1,13 +1,15 @@
 """What the links of an execution lead to: report, logs, artifacts (X-023, X-056, X-069, X-070)."""
 
+from aiohttp import web
+
 from gateway import paths
-from gateway.calls import Call
-from gateway.handlers.executions import found
+from gateway.calls import JSON, Call
+from gateway.handlers import report_files
+from gateway.handlers.executions import found, found_shard
 from gateway.wire import executions as printing
 from gateway.wire import listings
 from gateway.wire import reports as wire
 from gateway.wire.results import Artifacts
-from orchestrator.errors import NotFound
 from storage import executions
 from storage.executions import TestFilter
 
@@ -16,8 +18,11 @@ FAILED = 1000
 SUBMISSIONS = 10_000
 
 
-async def report(call: Call[None, None]) -> wire.Report:
-    """An execution with its failed and its slowest tests."""
+async def report(call: Call[None, None]) -> wire.Report | web.StreamResponse:
+    """An execution with its failed and its slowest tests, or with all of them in another format."""
+    media = report_files.wanted(call)
+    if media != JSON:
+        return await report_files.send(call, media)
     execution_id = paths.execution_id_of(call.request)
     async with call.services.reader.tenant(call.principal.tenant_id) as connection:
         execution = await found(connection, execution_id)
@@ -30,14 +35,15 @@ async def report(call: Call[None, None]) -> wire.Report:
     )
 
 
-async def shard_report(call: Call[None, None]) -> wire.ShardReport:
-    """One shard with all tests of its current submission, up to a page full."""
+async def shard_report(call: Call[None, None]) -> wire.ShardReport | web.StreamResponse:
+    """One shard with the tests of its current submission: up to a page full, or all of them in another format."""
+    media = report_files.wanted(call)
+    if media != JSON:
+        return await report_files.send(call, media)
     execution_id, number = paths.execution_id_of(call.request), call.request.match_info["shardId"]
     async with call.services.reader.tenant(call.principal.tenant_id) as connection:
         execution = await found(connection, execution_id)
-        shard = execution.shard(number) if len(number) <= wire.LONGEST_NUMBER else None
-        if shard is None:
-            raise NotFound(f"{execution_id} has no such shard")
+        shard = found_shard(execution, number)
         wanted = TestFilter(shard=int(number))
         records, _ = await executions.tests(connection, execution_id, wanted, after=None, limit=FAILED)
     return wire.ShardReport(

@@ -29,6 +29,17 @@ async def read(request: web.Request, limit: int) -> bytes:
     """
     if request.headers.get("Content-Type", "").lower().startswith(_FORMS):
         raise UnsupportedMedia("Send JSON, with Content-Type: application/json")
+    return await whole(request, limit)
+
+
+async def whole(request: web.Request, limit: int) -> bytes:
+    """The body of whatever type, decompressed.
+
+    Raises:
+        TooLarge: it has more than `limit` bytes, before or after decompression.
+        UnsupportedMedia: it is compressed in an unknown way.
+        BadRequest: it is not compressed as it says.
+    """
     if (request.content_length or 0) > limit:
         raise _too_large(limit)
     if request.content.is_eof():  # it came with its head, as most do: there is nothing to wait for

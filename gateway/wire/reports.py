@@ -9,7 +9,6 @@ from orchestrator.executions.model import TestStatus
 from storage.executions import TestFilter
 
 ONLY_FAILED = TestFilter(status=TestStatus.FAILED)
-LONGEST_NUMBER = 4
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

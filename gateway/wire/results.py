@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from gateway.wire.executions import Provider
 from gateway.wire.moments import PrintedMoment, Timestamp, check
-from orchestrator.executions.model import SentTotals, TestResult
+from orchestrator.executions.model import SentTotals, TestOutcome
 
 Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 DurationMs = Annotated[float, Meta(ge=0, le=1e15, description="milliseconds")]
@@ -39,7 +39,7 @@ class Counters(msgspec.Struct, frozen=True):
         return SentTotals(self.total, self.passed, self.failed, self.skipped, self.flaky)
 
 
-class TestItem(TestResult, frozen=True, gc=False):
+class TestItem(TestOutcome, frozen=True, gc=False):
     """One test (X-055)."""
 
     duration_ms: DurationMs | None = msgspec.field(default=None, name="duration")

@@ -134,7 +134,9 @@ class Tick(Command, frozen=True, kw_only=True, tag=True):
     """It is time to tell webhooks how far it is (X-067); given by the owner's own timer."""
 
 
-AnyCommand = Create | Start | StartShard | Submit | ReportShard | ReportProgress | Complete | Fail | Cancel | Expire | Tick
+AnyCommand = (
+    Create | Start | StartShard | Submit | ReportShard | ReportProgress | Complete | Fail | Cancel | Expire | Tick
+)
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -160,7 +160,7 @@ class TestDetails(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     attachments: tuple[str, ...] = ()
 
 
-class TestResult(msgspec.Struct, frozen=True, gc=False):
+class TestOutcome(msgspec.Struct, frozen=True, gc=False):
     """One test of a shard's submission, as its runner reported it; `duration_ms` as it was sent, whole or not."""
 
     title: str
@@ -170,10 +170,20 @@ class TestResult(msgspec.Struct, frozen=True, gc=False):
     error: str | None = None
     retries: int | None = None
     tags: tuple[str, ...] | None = None
+
+    @property
+    def details(self) -> TestDetails | None:
+        """None: a submission has no place for them."""
+        return None
+
+
+class TestResult(TestOutcome, frozen=True, gc=False):
+    """One test as a report tells of it, maybe in detail."""
+
     details: TestDetails | None = None
 
 
-def count(tests: Sequence[TestResult]) -> Totals:
+def count(tests: Sequence[TestOutcome]) -> Totals:
     """The totals of a list of tests; one is flaky that passed, but not at once."""
     statuses = [test.status for test in tests]
     passed, failed, skipped = map(statuses.count, (TestStatus.PASSED, TestStatus.FAILED, TestStatus.SKIPPED))

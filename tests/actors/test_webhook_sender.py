@@ -96,6 +96,7 @@ async def test_it_sends_the_bytes_and_headers_it_was_given_and_no_more(
     (arrival,) = receiver.arrivals
     assert arrival.body == b'{"a":"\xc3\xbc"}'
     framing = {"Host": URL(receiver.url()).authority, "Content-Length": "10"}
+    framing |= {"accept": "*/*", "accept-encoding": "identity"}
     assert arrival.headers == HEADERS | framing
 
 

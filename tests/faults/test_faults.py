@@ -7,7 +7,6 @@ import signal
 from collections.abc import Awaitable, Callable, Iterator
 
 import msgspec
-import psutil
 import pytest
 
 from actors.execution_owner import ExecutionOwner
@@ -16,7 +15,6 @@ from storage.embedded import running_database_url
 from tests import orders
 from tests.faults.traffic import Traffic
 from tests.faults.watchers import Watcher
-from tests.patience import eventually
 from tests.running import RunningServer
 
 WATCHED = 24
@@ -85,22 +83,6 @@ async def ordeal(running: RunningServer, report: Callable[[str], None]) -> Ordea
     return Ordeal(running, report)
 
 
-def postmaster(server: RunningServer) -> psutil.Process:
-    return psutil.Process(int((server.data_dir / "postgres" / "postmaster.pid").read_text().split()[0]))
-
-
-async def valkey(server: RunningServer) -> psutil.Process:
-    """Valkey, once it is there again."""
-    found: list[psutil.Process] = []
-
-    async def is_there() -> bool:
-        found[:] = [process for process in server.family() if process.name() == "valkey-server"]
-        return bool(found)
-
-    await eventually(is_there)
-    return found[0]
-
-
 async def test_each_owner_is_killed_in_turn(running: RunningServer, ordeal: Ordeal) -> None:
     async def disturb() -> None:
         for owner in running.owners():
@@ -130,7 +112,7 @@ async def test_everything_is_killed(running: RunningServer, ordeal: Ordeal) -> N
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["restarted", "killed"])
 async def test_postgres_goes_and_comes_back(running: RunningServer, ordeal: Ordeal, how: signal.Signals) -> None:
     async def disturb() -> None:
-        process = postmaster(running)
+        process = running.postmaster()
         os.kill(process.pid, how)
         await asyncio.to_thread(process.wait, 30)
 
@@ -140,7 +122,7 @@ async def test_postgres_goes_and_comes_back(running: RunningServer, ordeal: Orde
 async def test_valkey_is_killed(running: RunningServer, ordeal: Ordeal) -> None:
     async def disturb() -> None:
         for _ in range(2):
-            (await valkey(running)).kill()
+            (await running.valkey()).kill()
             await ordeal.traffic.progress(50)
 
     await ordeal.undergo(disturb)

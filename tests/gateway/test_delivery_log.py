@@ -139,8 +139,9 @@ async def test_an_outage_of_any_length_is_recovered_in_one_call(
             "WITH told AS (INSERT INTO webhook_messages (message_id, tenant_id, event, body, created_at)"
             " SELECT 'msg_' || webhook_id || n, tenant_id, 'shard.started', '{}', created_at"
             " FROM webhooks, generate_series(1, $2::int) AS n WHERE webhook_id = $1 RETURNING *)"
-            " INSERT INTO webhook_deliveries (delivery_id, tenant_id, webhook_id, message_id, event, status, created_at,"
-            " ended_at) SELECT 'dlv_' || message_id, tenant_id, $1, message_id, event, 'missed', created_at, created_at"
+            " INSERT INTO webhook_deliveries"
+            " (delivery_id, tenant_id, webhook_id, message_id, event, status, created_at, ended_at)"
+            " SELECT 'dlv_' || message_id, tenant_id, $1, message_id, event, 'missed', created_at, created_at"
             " FROM told",
             *(hook.webhook_id, number),
         )

@@ -99,7 +99,7 @@ async def test_what_is_left_out_comes_from_the_tests(api: Api, fields: dict[str,
             "error": "tab\there\nbackslash \\N",
             "tags": ['@"x"', "@ä"],
         },
-        {"title": "d", "status": "skipped"},
+        {"title": "d", "status": "skipped", "details": "what a reporter adds", "steps": [1]},
     ]
 
     answer = await api.submit(execution_id, tests=tests, **fields)

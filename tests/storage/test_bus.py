@@ -1,4 +1,4 @@
-"""The bus's client: news as it is told, and a reader that can be stopped at any moment."""
+"""The bus's client: what is told arrives, and a reader can be stopped at any moment."""
 
 import asyncio
 
@@ -18,6 +18,23 @@ async def test_news_reaches_a_listener(stores: Stores) -> None:
         while (told := await anext(heard)) is None:
             pass
     assert told == news
+    await teller.close()
+    await listener.close()
+
+
+async def test_each_courier_is_told_of_its_own_webhooks(stores: Stores) -> None:
+    teller, listener = Bus(stores.redis_url), Bus(stores.redis_url)
+    heard = aiter(listener.listen_due(7))
+    assert await anext(heard) is None, "the subscription stands"
+    await teller.publish_due({})
+    await teller.publish_due({6: ["wh_other"], 7: ["wh_1", "wh_2"]})
+    await teller.publish_due({7: {"wh_3"}})
+    told: list[str] = []
+    async with asyncio.timeout(10):
+        while len(told) < 3:
+            webhook_ids = await anext(heard)
+            told += webhook_ids or ()
+    assert told == ["wh_1", "wh_2", "wh_3"]
     await teller.close()
     await listener.close()
 

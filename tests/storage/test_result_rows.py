@@ -4,25 +4,34 @@ from datetime import UTC, datetime
 from io import BytesIO
 from uuid import uuid4
 
+import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.executions.model import TestResult, TestStatus
+from orchestrator.executions.model import Attempt, Property, TestDetails, TestResult, TestStatus
 from storage import result_rows
 from storage.postgres import DirectConnection
 
 texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])) | st.sampled_from(
     ["\\N", "\\.", "a\tb\nc\r\nd\\", "\r", "\n", "\t", '{"a",b}', "NULL", "\\x41", " ", "\u2028", "ä"]
 )
+durations = st.none() | st.floats(0, 1e15)
+details = st.builds(
+    TestDetails,
+    attempts=st.lists(st.builds(Attempt, st.sampled_from(TestStatus), durations, texts), max_size=2).map(tuple),
+    properties=st.lists(st.builds(Property, texts, texts), max_size=2).map(tuple),
+    attachments=st.lists(texts, max_size=2).map(tuple),
+)
 results = st.builds(
     TestResult,
     title=texts,
     status=st.sampled_from(TestStatus),
     file=st.none() | texts,
-    duration_ms=st.none() | st.floats(0, 1e15),
+    duration_ms=durations,
     error=st.none() | texts,
     retries=st.none() | st.integers(0, 2**31 - 1),
     tags=st.none() | st.lists(texts, min_size=1, max_size=3).map(tuple),
+    details=st.none() | details,
 )
 
 
@@ -57,6 +66,7 @@ async def test_every_text_and_number_comes_back_as_it_was(connection: DirectConn
                 row["error"],
                 row["retries"],
                 None if row["tags"] is None else tuple(row["tags"]),
+                None if row["details"] is None else msgspec.json.decode(row["details"], type=TestDetails),
             )
         )
     assert read == submissions

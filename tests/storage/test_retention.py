@@ -1,12 +1,18 @@
-"""Months of test rows."""
+"""What is made ahead of need, and what is forgotten when it is old."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from storage import retention
+from orchestrator.errors import NotFound
+from orchestrator.webhooks.model import DeliveryStatus
+from storage import deliveries, delivery_log, retention, webhooks
+from storage.delivery_log import DeliveryFilter
 from storage.postgres import DirectConnection
+from tests.registrations import NOW, attempt, delivery, registered, told
+
+OLD = NOW - timedelta(days=retention.DELIVERY_DAYS, seconds=1)
 
 
 @pytest.fixture
@@ -49,3 +55,71 @@ async def test_old_receipts_are_forgotten(undone: DirectConnection, tenant: int)
     await retention.maintain(undone, datetime(2026, 11, 21, tzinfo=UTC), keep_months=0)
     rows = await undone.fetch("SELECT command_id FROM receipts WHERE tenant_id = $1", tenant)
     assert [row["command_id"] for row in rows] == ["new"]
+
+
+async def messages(connection: DirectConnection, tenant: int) -> int:
+    kept: int = await connection.fetchval("SELECT count(*) FROM webhook_messages WHERE tenant_id = $1", tenant)
+    return kept
+
+
+async def test_deliveries_are_forgotten_when_they_ended_long_ago(undone: DirectConnection, tenant: int) -> None:
+    hook = await registered(undone, tenant)
+    [forgotten], [tried_later], [missed], [pending] = [
+        await told(undone, [hook], at=OLD, status=status)
+        for status in (DeliveryStatus.PENDING, DeliveryStatus.PENDING, DeliveryStatus.MISSED, DeliveryStatus.PENDING)
+    ]
+    await deliveries.record(undone, [attempt(hook, forgotten, at=OLD), attempt(hook, tried_later, at=NOW)])
+
+    await retention.forget_deliveries(undone, NOW)
+
+    for gone in (forgotten, missed):
+        with pytest.raises(NotFound):
+            await delivery_log.get(undone, gone)
+    kept, _ = await delivery_log.page(undone, DeliveryFilter(webhook_id=hook.webhook_id), after=None, limit=10)
+    assert [one.delivery_id for one in kept] == [pending, tried_later]
+    assert await messages(undone, tenant) == 2
+    attempts = await undone.fetch("SELECT delivery_id FROM webhook_attempts WHERE tenant_id = $1", tenant)
+    assert [row["delivery_id"] for row in attempts] == [tried_later]
+
+
+async def test_a_message_is_kept_as_long_as_one_of_its_deliveries(undone: DirectConnection, tenant: int) -> None:
+    hook, other = await registered(undone, tenant), await registered(undone, tenant)
+    first, last = await told(undone, [hook, other], at=OLD)
+    await deliveries.record(undone, [attempt(hook, first, at=OLD)])
+    await retention.forget_deliveries(undone, NOW)
+    assert (await delivery_log.get(undone, last)).body
+    await deliveries.record(undone, [attempt(other, last, at=OLD)])
+    await retention.forget_deliveries(undone, NOW)
+    assert await messages(undone, tenant) == 0
+
+
+async def test_what_was_pending_for_a_deleted_webhook_fails_and_both_are_forgotten(
+    undone: DirectConnection, tenant: int
+) -> None:
+    hook, other = await registered(undone, tenant), await registered(undone, tenant)
+    [lost], [kept] = [await told(undone, [one]) for one in (hook, other)]
+    await webhooks.delete(undone, hook.webhook_id, now=NOW)
+
+    await retention.forget_deliveries(undone, NOW)
+    ended = await delivery(undone, lost)
+    assert (ended.status, ended.ended_at, ended.last_error) == (DeliveryStatus.FAILED, NOW, "The webhook was deleted")
+    assert (await delivery(undone, kept)).status is DeliveryStatus.PENDING
+
+    await retention.forget_deliveries(undone, NOW + timedelta(days=retention.DELIVERY_DAYS, seconds=1))
+    left = await undone.fetch("SELECT webhook_id FROM webhooks WHERE tenant_id = $1", tenant)
+    assert [row["webhook_id"] for row in left] == [other.webhook_id]
+    assert await messages(undone, tenant) == 1
+
+
+async def test_all_is_forgotten_however_many_batches_it_takes(
+    undone: DirectConnection, tenant: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "BATCH_DELIVERIES", 2)
+    hook, deleted = await registered(undone, tenant), await registered(undone, tenant)
+    for _ in range(4):
+        await told(undone, [hook], at=OLD, status=DeliveryStatus.MISSED)
+        await told(undone, [deleted])
+    await webhooks.delete(undone, deleted.webhook_id, now=NOW)
+    await retention.forget_deliveries(undone, NOW)
+    statuses = await undone.fetch("SELECT status FROM webhook_deliveries WHERE tenant_id = $1", tenant)
+    assert [row["status"] for row in statuses] == ["failed"] * 4

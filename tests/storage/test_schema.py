@@ -5,15 +5,16 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Table, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from orchestrator.errors import SchemaTooNew
 from server.stores import Stores
-from storage import migrations, postgres, schema
+from storage import commits, migrations, postgres, schema
 from storage.postgres import DirectConnection, Reader
 
 OF_NO_TENANT = {schema.partitions, schema.couriers, schema.webhook_revision}
@@ -44,6 +45,34 @@ async def test_a_newer_schema_is_refused_and_left_alone(empty_database: str) -> 
         await migrations.migrate(empty_database)
     assert await connection.fetchval("SELECT version_num FROM alembic_version") == "9999"
     await connection.close()
+
+
+async def test_there_are_as_many_couriers_as_partitions(empty_database: str) -> None:
+    await migrations.migrate(empty_database)
+    connection = await postgres.connect(empty_database)
+    assert [await commits.partition_count(connection, wanted) for wanted in (3, 5)] == [3, 3]
+    couriers = await connection.fetch("SELECT courier FROM couriers ORDER BY courier")
+    assert [row["courier"] for row in couriers] == [0, 1, 2]
+    await connection.close()
+
+
+async def test_a_database_made_before_webhooks_gets_its_couriers(empty_database: str) -> None:
+    engine = create_async_engine(
+        "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(empty_database), poolclass=NullPool
+    )
+
+    def upgrade(connection: Connection) -> None:
+        config = migrations.configuration()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+
+    async with engine.begin() as connection:
+        await connection.run_sync(upgrade)
+        await connection.execute(text("INSERT INTO partitions (partition) VALUES (0), (1)"))
+    await migrations.migrate(empty_database)
+    async with engine.connect() as connection:
+        assert list(await connection.scalars(text("SELECT courier FROM couriers ORDER BY 1"))) == [0, 1]
+    await engine.dispose()
 
 
 async def test_the_migrations_make_what_the_metadata_says(stores: Stores) -> None:

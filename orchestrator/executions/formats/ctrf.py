@@ -150,13 +150,15 @@ def _warnings(document: _Document, content: bytes) -> Iterator[str]:
     for name, value in {"reportFormat": document.report_format, "specVersion": document.spec_version}.items():
         if value is None:
             yield f"{name} is missing"
-    for deviation in ctrf_schema.deviations(content):
-        yield f"Left out of account: {_with_path_first(deviation)}"
+    for place, message in ctrf_schema.deviations(content):
+        yield f"Left out of account: {_with_path_first(message, place)}"
 
 
-def _with_path_first(message: str) -> str:
+def _with_path_first(message: str, place: str = "") -> str:
+    """The decoder's word, whose path begins at this place."""
     found = _PATH.fullmatch(message)
-    return message if found is None else f"{found['path'] or 'the document'}: {found['problem']}"
+    path = ".".join(filter(None, (place, "" if found is None else found["path"])))
+    return f"{path or 'the document'}: {message if found is None else found['problem']}"
 
 
 def _with_place(message: str, content: bytes) -> str:
@@ -194,9 +196,9 @@ def _status(status: _Status) -> TestStatus:
 def _title(test: _Test) -> str:
     """The name, after the suites that it is in: two suites of a file may have tests of one name.
 
-    Some producers give the file as the outermost suite, some begin the name with the suites.
+    Some producers give the suites as one text, some the file as the outermost, and some begin the name with them.
     """
-    suites = [test.suite] if isinstance(test.suite, str) else test.suite or []
+    suites = test.suite.split(" > ") if isinstance(test.suite, str) else test.suite or []
     inner = [suite for suite in suites if suite and not (test.file_path or "").endswith(suite)]
     if not inner or test.name.startswith(inner[0]):
         return test.name or "(no name)"

@@ -146,22 +146,21 @@ _tests = msgspec.json.Decoder(_Outside)
 _test = msgspec.json.Decoder(_Test)
 
 
-def deviations(content: bytes) -> Iterator[str]:
+def deviations(content: bytes) -> Iterator[tuple[str, str]]:
     """What a document has that CTRF does not know: the first of the document itself, then of each of its tests.
 
     Args:
         content: a document that was read before.
+
+    Yields:
+        The path of what the decoder's word begins from, and the decoder's word.
     """
     try:
         _document.decode(content)
     except msgspec.ValidationError as error:
-        yield str(error)
+        yield "", str(error)
     for index, test in enumerate(_tests.decode(content).results.tests):
         try:
             _test.decode(test)
         except msgspec.ValidationError as error:
-            yield (
-                str(error).replace("`$", f"`$.results.tests[{index}]")
-                if "`$" in str(error)
-                else (f"{error} - at `$.results.tests[{index}]`")
-            )
+            yield f"results.tests[{index}]", str(error)

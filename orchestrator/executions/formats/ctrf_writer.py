@@ -58,7 +58,7 @@ class CtrfWriter:
         }
         results = {
             "tool": {"name": execution.provider},
-            "summary": _summary(self._shard or execution, execution.created_at, self._now) | _counters(self._totals),
+            "summary": _times(execution, self._shard or execution, self._now) | _counters(self._totals),
             "environment": self._environment(),
         }
         return b'%b,"results":%b,"tests":[' % (_encode(document)[:-1], _encode(results)[:-1])
@@ -93,9 +93,9 @@ class CtrfWriter:
         )
 
 
-def _summary(timed: Execution | Shard, created_at: datetime, now: datetime) -> Json:
-    """Start and stop are wanted even of what has neither: it began when it was made, and goes on now."""
-    start = timed.started_at or created_at
+def _times(execution: Execution, timed: Execution | Shard, now: datetime) -> Json:
+    """Start and stop are wanted even of what has neither: it began with the execution, and goes on now."""
+    start = timed.started_at or execution.started_at or execution.created_at
     stop = max(start, timed.ended_at or now)
     return {"start": _epoch_ms(start), "stop": _epoch_ms(stop)}
 

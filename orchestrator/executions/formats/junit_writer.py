@@ -112,7 +112,7 @@ def _outcome(test: TestResult, attempts: Sequence[Attempt]) -> Iterator[str]:
         yield from (_try("flakyFailure", attempt) for attempt in attempts)
     else:
         # As Surefire has it: the first try is the failure, what was tried again follows it.
-        first, *again = (*attempts, Attempt(TestStatus.FAILED, None, test.error))
+        first, *again = (*attempts, Attempt(TestStatus.FAILED, test.duration_ms, test.error))
         yield _try("failure", first)
         yield from (_try("rerunFailure", attempt) for attempt in again)
 

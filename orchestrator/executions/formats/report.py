@@ -11,6 +11,7 @@ from orchestrator.executions.model import Shard, TestResult
 MAX_BYTES = 1024 * 1024 * 1024
 MAX_TESTS = 250_000
 """Of one submission."""
+_NOTE_LENGTH = 50
 
 # What is longer or more is cut: a tool that writes much does no harm, and tests are worth more than their output.
 TITLE_LENGTH = 4_000
@@ -86,7 +87,7 @@ def shorten(text: str, length: int, left_out: int = 0) -> str:
 
     Args:
         text: may have NUL characters, which are written out as `\x00`.
-        length: how many characters are kept, a quarter of them from the head.
+        length: how long it may be; a quarter is kept of the head, the rest of the tail.
         left_out: how many characters were cut out of its middle before.
     """
     if "\0" in text:
@@ -94,8 +95,8 @@ def shorten(text: str, length: int, left_out: int = 0) -> str:
     if not left_out and len(text) <= length:
         return text
     head = length // 4
-    tail = length - head
-    left_out += len(text) - length
+    tail = length - head - _NOTE_LENGTH
+    left_out += len(text) - head - tail
     return f"{text[:head]}\n… {left_out} characters left out …\n{text[-tail:]}"
 
 
