@@ -7,11 +7,15 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from time import monotonic
 
+import structlog
+
 from actors.destination import Destination
 from actors.endpoint_lane import EndpointLane, Started
 from actors.lanes import Lanes
 from actors.webhook_sender import WebhookSender
 from orchestrator.webhooks.model import Outcome
+
+log = structlog.get_logger(__name__)
 
 GRACE_SECONDS = 2.0
 """What requests under way get to end in, before they are cut off."""
@@ -162,8 +166,13 @@ class Dispatcher:
     async def _request(self, destination: Destination, message_id: str, event: str, body: str) -> Outcome:
         at = self._clock()
         content = body.encode()
-        headers = destination.headers(message_id, event, at, content)
-        return await self._sender.send(destination.url, headers, content, at)
+        try:
+            headers = destination.headers(message_id, event, at, content)
+            return await self._sender.send(destination.url, headers, content, at)
+        except Exception as error:
+            # A fault of ours is a failed attempt: it is made again on schedule, not over and over.
+            log.exception("request failed unexpectedly", webhook_id=destination.endpoint.webhook_id)
+            return Outcome(at=at, duration_ms=0, error=f"Internal error: {type(error).__name__}")
 
 
 async def _cancelled(tasks: list[asyncio.Task[None]]) -> None:

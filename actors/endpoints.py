@@ -7,7 +7,7 @@ import structlog
 from actors.destination import Destination, destination_of
 from actors.endpoint_lane import EndpointLane
 from actors.lanes import Lanes
-from orchestrator.errors import InternalError
+from orchestrator.errors import TMSError
 from orchestrator.webhooks.model import WebhookStatus
 from orchestrator.webhooks.sealing import Sealer
 from storage import deliveries, postgres
@@ -90,7 +90,7 @@ class Endpoints:
         """Where to send, and how to sign; None if its secret cannot be read, which is for the operator to mend."""
         try:
             return destination_of(endpoint, self._sealer)
-        except InternalError as error:
+        except TMSError as error:
             log.warning("nothing is sent to a webhook", courier=self._courier, reason=error.message)
             return None
 
@@ -111,8 +111,8 @@ class Endpoints:
         if destination is None:
             self._lanes.close(lane)
         else:
-            if not lane.held:
-                # Otherwise memory knows of outcomes that the row does not know of yet.
+            if lane.destination is None and not lane.held:
+                # Of a lane at work memory knows more than its row.
                 lane.failing_since = endpoint.failing_since
             self._lanes.open(lane, destination)
 

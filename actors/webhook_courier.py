@@ -1,9 +1,10 @@
 """The courier of some webhooks: the one process that sends to their endpoints, and records what became of it.
 
 Due rows are read into the lanes of their endpoints (`lanes`), sent (`dispatcher`), and their outcomes written, all that
-gathered meanwhile in one transaction. Until then a delivery stays pending in the database, so that a courier that is
-killed leaves everything to its successor as it was. Memory is a cache of the rows: after any doubt about the database
-it is dropped and read again, but for what was sent and not recorded yet. That waits, and is not sent again.
+gathered meanwhile in one transaction (`recorder`). Until then a delivery stays pending in the database, so that a
+courier that is killed leaves everything to its successor as it was. Memory is a cache of the rows: after any doubt
+about the database it is dropped and read again, but for what was sent and not recorded yet. That waits, and is not sent
+again.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from actors.endpoint_lane import EndpointLane, Started
 from actors.endpoints import Endpoints
 from actors.execution_owner import utc_now
 from actors.lanes import Lanes
+from actors.recorder import Ended, Recorder
 from actors.webhook_sender import WebhookSender
 from orchestrator import ids
 from orchestrator.errors import StaleOwner, Unavailable
@@ -47,8 +49,6 @@ LOOK_SECONDS = 1.0
 REREAD_SECONDS = 30.0
 """Between two looks for changes of webhooks of which nobody told: who made them may have died."""
 
-COMMIT_ATTEMPTS = 1024
-
 
 class CourierSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What an operator decides about deliveries.
@@ -66,14 +66,6 @@ class CourierSettings(msgspec.Struct, frozen=True, kw_only=True):
     rate: int
     timeout_seconds: float
     disable_after_seconds: float
-
-
-class Ended(msgspec.Struct, frozen=True):
-    """A request that ended and is to be recorded; with a reason if its webhook is to be disabled."""
-
-    lane: EndpointLane
-    attempt: Attempt
-    disabled: tuple[DisabledReason, str] | None
 
 
 class WebhookCourier:
@@ -98,25 +90,14 @@ class WebhookCourier:
         self._strangers: set[str] = set()
         self._retries = Deadlines()
         self._unknown_retries: set[str] = set()
-        self._ended: list[Ended] = []
+        self._recorder = Recorder(courier, clock, self._settle)
         self._dispatcher: Dispatcher | None = None
         self._bus: Bus | None = None
         self._epoch: int | None = None
         self._is_wanted = asyncio.Event()
         self._hunger = asyncio.Event()
-        self._stranger = asyncio.Event()
-        self._arrival = asyncio.Event()
         self._loops: list[asyncio.Task[None]] = []
-        self._counted = {
-            "attempts": 0,
-            "failed_attempts": 0,
-            "disabled": 0,
-            "fetches": 0,
-            "commits": 0,
-            "commit_seconds": 0.0,
-            "failed_commits": 0,
-            "claims": 0,
-        }
+        self._counted = {"attempts": 0, "failed_attempts": 0, "disabled": 0, "fetches": 0, "claims": 0}
 
     async def live(self) -> None:
         """Take up work, and stay; the caller learns of this process' end by the call's failure."""
@@ -127,12 +108,13 @@ class WebhookCourier:
         """Numbers for the metrics, and proof of life."""
         return {
             **self._counted,
+            **self._recorder.counted,
             "epoch": self._epoch or 0,
             "webhooks": len(self._lanes),
             "held_back": sum(lane.is_held_back for lane in self._lanes),
             "waiting": self._lanes.waiting,
             "in_flight": self._lanes.in_flight,
-            "unrecorded": len(self._ended),
+            "unrecorded": len(self._recorder),
             "pid": os.getpid(),
         }
 
@@ -151,10 +133,11 @@ class WebhookCourier:
         """
         dispatcher = self._start()
         self._endpoints.doubt(webhook_id)
-        self._strangers.add(webhook_id)
         lane = self._lanes.get(webhook_id)
         if lane is not None:
             await dispatcher.let_end(lane)
+            await self._recorder.let_settle(lane)
+        self._strangers.add(webhook_id)
         async with postgres.connected(self._database_url) as connection:
             await self._meet(connection, webhook_id)
 
@@ -213,7 +196,7 @@ class WebhookCourier:
                 self._epoch = None
                 self._endpoints.drop_all()
                 await dispatcher.cut_off()
-                self._ended.clear()
+                self._recorder.forget()
             except* Unavailable as errors:
                 log.warning("waiting for the database", courier=self._courier, error=str(errors.exceptions[0]))
                 for lane in self._lanes:
@@ -234,8 +217,7 @@ class WebhookCourier:
             log.info("courier claimed", courier=self._courier, epoch=epoch, webhooks=len(self._lanes))
             async with asyncio.TaskGroup() as loops:
                 loops.create_task(self._fetch(reading, dispatcher))
-                loops.create_task(self._record(writing, epoch, bus))
-                loops.create_task(self._follow())
+                loops.create_task(self._recorder.run(writing, epoch, bus))
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[postgres.DirectConnection]:
@@ -262,25 +244,11 @@ class WebhookCourier:
     def _nudge(self, webhook_ids: Collection[str]) -> None:
         for webhook_id in webhook_ids:
             lane = self._lanes.get(webhook_id)
-            if lane is not None:
-                self._lanes.nudge(lane)
-                self._hunger.set()
-            else:
+            if lane is None:
                 self._strangers.add(webhook_id)
-                self._stranger.set()
-
-    async def _follow(self) -> None:
-        """Get to know new webhooks when something is due for them, and see after a while that all are known."""
-        while True:
-            self._stranger.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(None if self._strangers else REREAD_SECONDS):
-                    await self._stranger.wait()
-            async with postgres.connected(self._database_url) as connection:
-                if not self._strangers:
-                    await self._meet_all(connection)
-                for webhook_id in list(self._strangers):
-                    await self._meet(connection, webhook_id)
+            else:
+                self._lanes.nudge(lane)
+        self._hunger.set()
 
     async def _meet_all(self, connection: postgres.Connection) -> None:
         await self._endpoints.read_all(connection)
@@ -290,32 +258,39 @@ class WebhookCourier:
     async def _meet(self, connection: postgres.Connection, webhook_id: str) -> deliveries.Endpoint | None:
         endpoint = await self._endpoints.read(connection, webhook_id)
         self._strangers.discard(webhook_id)
-        self._unknown_retries.add(webhook_id)
-        self._hunger.set()
+        if endpoint is not None:
+            self._unknown_retries.add(webhook_id)
+            self._hunger.set()
         return endpoint
 
     async def _fetch(self, connection: postgres.DirectConnection, dispatcher: Dispatcher) -> None:
-        """Read due rows into all lanes that want some, whenever some do."""
-        look_at = monotonic()
+        """Read webhooks that are new, and due rows into all lanes that want some, whenever some do."""
+        look_at, reread_at = monotonic(), monotonic() + REREAD_SECONDS
         while True:
             self._hunger.clear()
-            now = self._clock()
-            for webhook_id in self._retries.pop_due(now):
-                self._unknown_retries.add(webhook_id)
-                self._nudge([webhook_id])
+            for webhook_id in list(self._strangers):
+                await self._meet(connection, webhook_id)
+            if monotonic() >= reread_at:
+                reread_at = monotonic() + REREAD_SECONDS
+                await self._meet_all(connection)
             if monotonic() >= look_at:
                 look_at = monotonic() + LOOK_SECONDS
                 for lane in self._lanes:
                     self._lanes.nudge(lane)
+            now = self._clock()
+            for webhook_id in self._retries.pop_due(now):
+                self._unknown_retries.add(webhook_id)
+                self._nudge([webhook_id])
             if self._lanes.are_hungry:
                 async with postgres.translated():
                     await self._fill_lanes(connection, now)
                 dispatcher.run()
             else:
-                await self._until_hungry(look_at)
+                await self._until_hungry(min(look_at, reread_at))
 
-    async def _until_hungry(self, look_at: float) -> None:
-        seconds = look_at - monotonic()
+    async def _until_hungry(self, moment: float) -> None:
+        """Wait for news, until the next retry is due, or until this moment."""
+        seconds = moment - monotonic()
         retry = self._retries.next()
         if retry is not None:
             seconds = min(seconds, (retry - self._clock()).total_seconds())
@@ -356,8 +331,7 @@ class WebhookCourier:
             self._endpoints.disable(started.lane)
         self._counted["attempts"] += 1
         self._counted["failed_attempts"] += not outcome.is_success
-        self._ended.append(Ended(started.lane, attempt, disabled))
-        self._arrival.set()
+        self._recorder.add(Ended(started.lane, attempt, disabled))
 
     def _reason_to_disable(
         self, started: Started, outcome: Outcome, now: datetime
@@ -372,70 +346,16 @@ class WebhookCourier:
             return DisabledReason.FAILING, f"No delivery succeeded since {to_text(lane.failing_since)}; last: {last}"
         return None
 
-    async def _record(self, connection: postgres.DirectConnection, epoch: int, bus: Bus) -> None:
-        """Record outcomes as they come; while a commit is under way, the next ones gather."""
-        while True:
-            if not self._ended:
-                self._arrival.clear()
-                await self._arrival.wait()
-            await self._commit(connection, epoch, bus, min(len(self._ended), COMMIT_ATTEMPTS))
-
-    async def _commit(self, connection: postgres.DirectConnection, epoch: int, bus: Bus, count: int) -> None:
-        """Record the oldest outcomes. One that the database cannot take is found by trying each alone."""
-        began = monotonic()
-        batch = self._ended[:count]
-        try:
-            async with postgres.translated(), connection.transaction():
-                await deliveries.fence(connection, self._courier, epoch)
-                await deliveries.record(connection, [ended.attempt for ended in batch])
-                told = await self._disable(connection, batch)
-        except postgres.DatabaseError:
-            self._counted["failed_commits"] += 1
-            if count == 1:
-                log.exception("outcome cannot be recorded", delivery_id=batch[0].attempt.delivery_id)
-                del self._ended[0]
-            else:
-                for _ in batch:
-                    await self._commit(connection, epoch, bus, 1)
-            return
-        del self._ended[:count]
-        self._counted["commits"] += 1
-        self._counted["commit_seconds"] += monotonic() - began
-        self._settle(batch)
-        await self._tell(bus, told)
-
-    async def _disable(self, connection: postgres.DirectConnection, batch: Sequence[Ended]) -> dict[int, set[str]]:
-        """Disable webhooks; which couriers have to be told of which others."""
-        told: dict[int, set[str]] = defaultdict(set)
-        for ended in batch:
-            if ended.disabled is not None:
-                code, reason = ended.disabled
-                webhook_id = ended.attempt.webhook_id
-                for courier, others in (
-                    await deliveries.disable(connection, webhook_id, code, reason, self._clock())
-                ).items():
-                    told[courier].update(others)
-        return told
-
-    def _settle(self, batch: Sequence[Ended]) -> None:
+    def _settle(self, ended: Ended) -> None:
         """What is recorded need not be known any more, but for when it is due again."""
-        for ended in batch:
-            attempt = ended.attempt
-            ended.lane.recorded(attempt.delivery_id)
-            if attempt.due_at is not None:
-                self._retries.bring_forward(attempt.webhook_id, attempt.due_at)
-                self._hunger.set()
-            if ended.disabled is not None:
-                self._endpoints.is_disabled(attempt.webhook_id)
-                self._counted["disabled"] += 1
-                log.info("webhook disabled", webhook_id=attempt.webhook_id, reason=ended.disabled[1])
-
-    async def _tell(self, bus: Bus, couriers: dict[int, set[str]]) -> None:
-        if couriers:
-            try:
-                await bus.publish_due(couriers)
-            except BusError as error:
-                log.warning("couriers were not told", courier=self._courier, error=str(error))
+        webhook_id, due_at = ended.attempt.webhook_id, ended.attempt.due_at
+        if due_at is not None:
+            self._retries.bring_forward(webhook_id, due_at)
+            self._hunger.set()
+        if ended.disabled is not None:
+            self._endpoints.is_disabled(webhook_id)
+            self._counted["disabled"] += 1
+            log.info("webhook disabled", webhook_id=webhook_id, reason=ended.disabled[1])
 
 
 def _by_webhook(rows: Sequence[Due]) -> dict[str, list[Due]]:

@@ -117,7 +117,7 @@ class WebhookSender:
         except TimeoutError:
             failure = f"Timed out after {self._timeout_seconds:g} s"
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            failure = dial.refusal or _sentence(error)
+            failure = _sentence(error, dial.refusal)
         return Outcome(
             at=at,
             duration_ms=round((monotonic() - began) * 1000),
@@ -192,10 +192,12 @@ def seconds_to_wait(retry_after: str, now: datetime) -> float | None:
     return max(0.0, ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now).total_seconds())
 
 
-def _sentence(error: Exception) -> str:
+def _sentence(error: Exception, refusal: str | None) -> str:
     """What went wrong, in the same words every time, so that people can group by it."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError | ssl.SSLError):
         return f"TLS: {_tls_reason(error)}"
+    if refusal is not None:
+        return refusal
     for kind, sentence in _SENTENCES.items():
         if isinstance(error, kind):
             return sentence

@@ -66,7 +66,7 @@ class Form:
         return [
             (
                 *(1, submission_id, reported_at, ordinal, test.title, test.file, test.status, test.duration),
-                *(test.error, test.retries, test.tags),
+                *(test.error, test.retries, test.tags, None),
             )
             for ordinal, test in enumerate(self.tests, 1)
         ]

@@ -95,7 +95,7 @@ def _records(submission_id: str, tests: list[dict[str, Any]], now: datetime) -> 
     return [
         (
             *(1, submission_id, now, ordinal, test["title"], test.get("file"), test["status"], test.get("duration")),
-            *(test.get("error"), test.get("retries"), test.get("tags")),
+            *(test.get("error"), test.get("retries"), test.get("tags"), None),
         )
         for ordinal, test in enumerate(tests, 1)
     ]

@@ -106,7 +106,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     assert running.is_gone(), "a stopped server leaves no process behind"
 
 
-PARTITIONS = 64
+PARTITIONS = 256
 """Enough that each test that owns one can have its own."""
 
 

@@ -42,15 +42,21 @@ async def read(request: web.Request, limit: int) -> list[SentFile]:
     boundary = kind.get_boundary()
     if not boundary:
         raise BadRequest("The form's Content-Type has no boundary")
-    return list(_parts(await bodies.whole(request, limit), boundary))
+    return list(parts(await bodies.whole(request, limit), boundary))
 
 
-def _parts(raw: bytes, boundary: str) -> Iterator[SentFile]:
+def parts(raw: bytes, boundary: str) -> Iterator[SentFile]:
+    """The files of a form.
+
+    Raises:
+        ValidationFailed: there are too many.
+        BadRequest: it is cut off, or is no form of this boundary.
+    """
     delimiter = b"\r\n--" + boundary.encode("utf-8", "surrogateescape")
-    _, *parts = (b"\r\n" + raw).split(delimiter, MOST_FILES + 1)
-    if len(parts) > MOST_FILES:
+    _, *pieces = (b"\r\n" + raw).split(delimiter, MOST_FILES + 2)
+    if len(pieces) > MOST_FILES + 1:
         raise ValidationFailed(FieldError("files", f"Must be at most {MOST_FILES}"))
-    for part in parts:
+    for part in pieces:
         if part.startswith(b"--"):
             return
         head, separator, content = part.partition(b"\r\n\r\n")

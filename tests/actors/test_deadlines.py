@@ -27,6 +27,13 @@ def test_it_agrees_with_a_plain_dictionary(history: list[tuple[str, datetime | N
     assert len(deadlines) == len(plain) - len(due)
 
 
+def test_a_deadline_is_brought_forward_and_never_put_off() -> None:
+    deadlines = Deadlines()
+    for seconds, expected in ((5, 5), (7, 5), (3, 3)):
+        deadlines.bring_forward("a", START + timedelta(seconds=seconds))
+        assert deadlines.next() == START + timedelta(seconds=expected)
+
+
 def test_what_was_dropped_takes_no_room() -> None:
     deadlines = Deadlines()
     for number in range(100_000):

@@ -556,6 +556,20 @@ async def test_a_test_request_counts_for_the_rate(
     assert second.at - first.at >= 1.0
 
 
+async def test_a_fault_of_ours_is_a_failed_attempt_and_follows_the_schedule(
+    make_courier: MakeCourier, register: Register, connection: DirectConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: Any) -> Outcome:
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr(WebhookSender, "send", broken)
+    hook = await register(retry_policy=RetryPolicy(max_retries=1, retry_delay=100))
+    make_courier()
+    (delivery_id,) = await told(connection, [hook], at=orders.now())
+    found = await reaches(connection, delivery_id, DeliveryStatus.FAILED)
+    assert [attempt.error for attempt in found.attempts] == ["Internal error: RuntimeError"] * 2
+
+
 async def test_an_outcome_that_the_database_cannot_take_harms_no_other(
     make_courier: MakeCourier, register: Register, connection: DirectConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -335,6 +335,15 @@ async def test_the_certificate_of_the_receiver_is_checked(
     assert outcome.error == error
 
 
+async def test_of_several_addresses_the_one_that_answered_is_told_of(
+    make_sender: MakeSender, authority: Authority
+) -> None:
+    sender = make_sender(tls=authority.trusted(), resolver=Names("10.0.0.1", "127.0.0.1"))
+    async with raw_server(answer_ok, ssl=authority.server("hooks.example", age=3 * DAY)) as port:
+        outcome = await sent(sender, f"https://hooks.example:{port}/")
+    assert outcome.error == "TLS: certificate has expired"
+
+
 async def test_a_certificate_of_an_unknown_authority_is_refused(make_sender: MakeSender, authority: Authority) -> None:
     sender = make_sender(resolver=Names("127.0.0.1"))
     async with raw_server(answer_ok, ssl=authority.server("hooks.example")) as port:

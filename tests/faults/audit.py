@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -98,6 +99,7 @@ class Audit:
             listeners: the webhooks that were told of all that happened.
             entries: the endpoints' books.
         """
+        assert all(entry.event is not None for entry in entries), "the published library verifies every request"
         histories = await asyncio.gather(*map(self._history, self._executions))
         happened = [event for history in histories for event in history]
         found = Findings(events=sum(event["event"] != "execution.created" for event in happened))
@@ -111,6 +113,7 @@ class Audit:
             assert not wanted - told, "every event arrives"
             assert not told - wanted, "no event has more than one id, and none arrives that did not happen"
             await self._compare_with_log(listener, came, found)
+        assert found.after_success == 0, "what is delivered is left alone"
         return found
 
     async def _compare_with_log(self, listener: Listener, came: Mapping[str, list[Entry]], found: Findings) -> None:
@@ -144,14 +147,8 @@ class Audit:
         return [{name: value for name, value in event.items() if name != "seq"} for event in answer.json["events"]]
 
     async def _log(self, listener: Listener) -> list[dict[str, Any]]:
-        """All pages of a webhook's log, without what is about other executions."""
-        found: list[dict[str, Any]] = []
-        params = {"limit": "200", "from": self._since}
-        while params.get("cursor") != "":
-            page = (await self._api.get(f"{listener.place}/deliveries", params=params)).json
-            found += [row for row in page["deliveries"] if row["executionId"] in self._executions]
-            params["cursor"] = page["nextCursor"] or ""
-        return found
+        rows = await listed(self._api, f"{listener.place}/deliveries", "deliveries", {"from": self._since})
+        return [row for row in rows if row["executionId"] in self._executions]
 
     async def _attempts(self, delivery_ids: Sequence[str]) -> Mapping[str, list[Attempt]]:
         """The attempts of each delivery in order, read at once from where the log reads them one by one."""
@@ -165,6 +162,17 @@ class Audit:
             entry = None if row["status_code"] is None else int(row["reply"])
             made[row["delivery_id"]].append(Attempt(row["status_code"], entry))
         return made
+
+
+async def listed(api: Api, path: str, name: str, params: Mapping[str, str] = MappingProxyType({})) -> list[Any]:
+    """All pages of a list; `name` is that of its rows."""
+    rows: list[Any] = []
+    cursor: dict[str, str] | None = {}
+    while cursor is not None:
+        page = (await api.get(path, params={"limit": "200", **params, **cursor})).json
+        rows += page[name]
+        cursor = {"cursor": page["nextCursor"]} if page["nextCursor"] else None
+    return rows
 
 
 def _text(event: Any) -> bytes:

@@ -23,7 +23,7 @@ from orchestrator.timestamps import to_text
 from orchestrator.webhooks.addresses import Policy
 from storage import postgres
 from tests import orders
-from tests.faults.audit import Audit, Findings, Listener
+from tests.faults.audit import Audit, Findings, Listener, listed
 from tests.faults.endpoints import SECRET, Endpoints, Entry
 from tests.faults.traffic import Traffic
 from tests.gateway.conftest import Answer, Api
@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 COURIERS = 2
 SUBMISSIONS = 400
-"""In each test at the least; they make 13 events for every 7 of them."""
+"""Sent in each test at the least. Every 7 make 13 events, so that all tests together see more than 5,000."""
 
 DELIVERY_SECONDS = 120.0
 """What is left when the traffic ends may take so long on a busy machine."""
@@ -101,13 +101,11 @@ class Town:
 
     async def findings(self, executions: Collection[str], listeners: Sequence[Listener], since: datetime) -> Findings:
         """Compare what arrived with what happened and with what was recorded, once nothing is pending."""
-        connection = await postgres.connect(self._server.database_url)
         async with speaking(self._server) as api:
             await eventually(partial(_is_all_delivered, api, listeners), DELIVERY_SECONDS)
-            audit = Audit(api, connection, executions, to_text(since))
-            found = await audit.findings(listeners, self.endpoints.entries)
-        await connection.close()
-        return found
+            async with postgres.connected(self._server.database_url) as connection:
+                audit = Audit(api, connection, executions, to_text(since))
+                return await audit.findings(listeners, self.endpoints.entries)
 
 
 async def _is_all_delivered(api: Api, listeners: Sequence[Listener]) -> bool:
@@ -154,17 +152,23 @@ async def ordeal(running: RunningServer, town: Town, report: Callable[[str], Non
     return Ordeal(running, town, report)
 
 
+async def all_of(actors: Callable[[], list[psutil.Process]]) -> list[psutil.Process]:
+    """The processes of all owners, or of all couriers, once each answers."""
+    found: list[psutil.Process] = []
+
+    async def do_all_answer() -> bool:
+        found[:] = await asyncio.to_thread(actors)
+        return len(found) == COURIERS
+
+    await eventually(do_all_answer)
+    return found
+
+
+@pytest.mark.contract("X-075")
 async def test_each_courier_is_killed_in_turn(running: RunningServer, ordeal: Ordeal) -> None:
-    couriers: list[psutil.Process] = []
-
-    async def are_all_there() -> bool:
-        couriers[:] = await asyncio.to_thread(running.couriers)
-        return len(couriers) == COURIERS
-
     async def disturb() -> None:
         for number in 2 * [*range(COURIERS)]:
-            await eventually(are_all_there)
-            couriers[number].kill()
+            (await all_of(running.couriers))[number].kill()
             await ordeal.traffic.progress(50)
 
     await ordeal.undergo(disturb)
@@ -172,7 +176,7 @@ async def test_each_courier_is_killed_in_turn(running: RunningServer, ordeal: Or
 
 async def test_each_owner_is_killed_in_turn(running: RunningServer, ordeal: Ordeal) -> None:
     async def disturb() -> None:
-        for owner in running.owners():
+        for owner in await all_of(running.owners):
             owner.kill()
             await ordeal.traffic.progress(50)
 
@@ -225,42 +229,44 @@ class Silence:
     """Nothing may arrive at a path from one moment to another, in monotonic seconds."""
 
     path: str
-    begin: float
+    begin: float = math.inf
     end: float = math.inf
 
     def broken_by(self, entries: Sequence[Entry]) -> int:
-        times = [entry.arrival.at for entry in entries if entry.arrival.path == self.path]
-        assert times[0] < self.begin, "there was something to be silenced"
-        return sum(self.begin < at < self.end for at in times)
+        return sum(entry.arrival.path == self.path and self.begin < entry.arrival.at < self.end for entry in entries)
 
 
+@pytest.mark.contract("X-042")
 async def test_the_gateway_is_killed_when_changes_of_webhooks_were_just_answered(
     running: RunningServer, town: Town, ordeal: Ordeal, report: Callable[[str], None]
 ) -> None:
     deleted, moved, paused = [await town.register(f"/{name}") for name in ("deleted", "moved", "paused")]
+    silences = of_deleted, of_moved, of_paused = [Silence(one.paths[0]) for one in (deleted, moved, paused)]
     moved.paths.append("/moved-to")
     to = town.endpoints.opened("/moved-to")
     ordeal.listeners += [moved, paused]
 
-    async def silenced(listener: Listener, answering: Awaitable[Answer]) -> Silence:
-        answer = await answering
-        assert answer.status == 200, answer.raw
-        return Silence(listener.paths[0], monotonic())
+    async def have_all_got_something() -> bool:
+        return {silence.path for silence in silences} <= {entry.arrival.path for entry in town.endpoints.entries}
 
-    silences: list[Silence] = []
+    async def begins(silence: Silence, answering: Awaitable[Answer]) -> None:
+        answer = await answering
+        silence.begin = monotonic()
+        assert answer.status == 200, answer.raw
 
     async def disturb() -> None:
+        await eventually(have_all_got_something)
         async with speaking(running) as api:
-            silences[:] = await asyncio.gather(
-                silenced(deleted, api.delete(deleted.place)),
-                silenced(moved, api.patch(moved.place, {"url": to})),
-                silenced(paused, api.patch(paused.place, {"status": "inactive"})),
+            await asyncio.gather(
+                begins(of_deleted, api.delete(deleted.place)),
+                begins(of_moved, api.patch(moved.place, {"url": to})),
+                begins(of_paused, api.patch(paused.place, {"status": "inactive"})),
             )
         running.kill()
         await asyncio.to_thread(running.start)
         await ordeal.traffic.progress(50)
         async with speaking(running) as api:
-            silences[2].end = monotonic()
+            of_paused.end = monotonic()
             assert (await api.patch(paused.place, {"status": "active"})).status == 200
             await ordeal.traffic.progress(50)
             recovered = await api.post(f"{paused.place}/recover", {"since": to_text(town.since)})
@@ -327,10 +333,6 @@ async def _has_resigned(rival: WebhookCourier, server: RunningServer, listener: 
 async def test_at_the_end_all_that_happened_has_arrived(
     running: RunningServer, town: Town, report: Callable[[str], None]
 ) -> None:
-    executions: list[str] = []
     async with speaking(running) as api:
-        page = {"nextCursor": ""}
-        while (cursor := page["nextCursor"]) is not None:
-            page = (await api.get("/api/executions", params={"limit": "200"} | ({"cursor": cursor} if cursor else {}))).json
-            executions += [execution["executionId"] for execution in page["executions"]]
+        executions = [execution["executionId"] for execution in await listed(api, "/api/executions", "executions")]
     report(str(await town.findings(executions, town.listeners, town.since)))

@@ -19,6 +19,7 @@ from orchestrator.executions.formats.report import (
     MAX_TESTS,
     MOST_ATTEMPTS,
     MOST_NOTES,
+    NAME_LENGTH,
     TITLE_LENGTH,
     Excerpt,
     Format,
@@ -47,12 +48,12 @@ _CUT_OFF = frozenset(
         expat.errors.XML_ERROR_PARTIAL_CHAR,
     )
 )
+_PYTEST = "pytest"
 _TEARDOWN = "failed on teardown with "
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
-
+_NOTHING = TestDetails()
 
 T = TypeVar("T")
-_NOTHING = TestDetails()
 
 
 class _Sink(Protocol):
@@ -95,6 +96,7 @@ class JUnitReader:
         # Elements whose text is wanted, the innermost last, each with its depth.
         self._sinks: list[tuple[int, _Sink]] = []
         self._notes = Notes()
+        self._is_of_pytest = False
         self._tool: str | None = None
         self._tests: list[TestResult] = []
         # Where the tests stand that another try may follow.
@@ -168,20 +170,20 @@ class JUnitReader:
         if tag not in _ROOTS:
             name = shorten(tag, 100)
             raise self._unreadable(f"no JUnit report: its root is <{name}>, not <testsuites> or <testsuite>")
-        if attributes.get("name") == "pytest tests":
-            self._tool = "pytest"
+        self._is_of_pytest = attributes.get("name") == "pytest tests"
 
     def _enter_suite(self, attributes: dict[str, str]) -> None:
         name = shorten(attributes.get("name", ""), TITLE_LENGTH)
-        if name == "pytest":
-            self._tool = "pytest"
-        self._suites.append(Suite(name, attributes.get("file", "")))
+        self._suites.append(Suite(name, shorten(attributes.get("file", ""), NAME_LENGTH)))
 
     def _enter_case(self, attributes: dict[str, str]) -> None:
         if self._case is not None:
             raise self._unreadable("a <testcase> within a <testcase>")
-        self._case = Case(attributes, tuple(self._suites), is_pytest=self._tool == "pytest")
+        is_pytest = self._is_of_pytest or any(suite.name == _PYTEST for suite in self._suites)
+        self._case = Case(attributes, tuple(self._suites), is_pytest)
         self._case_depth = self._depth
+        if is_pytest:
+            self._tool = _PYTEST
 
     def _read_text(self, piece: str) -> None:
         if self._sinks:
@@ -221,17 +223,16 @@ class JUnitReader:
         Another try follows one that failed. pytest, whose names are unique, tells nothing of a failure that it tried
         again, and tells a failed test again whose teardown failed, too.
         """
-        is_pytest = self._tool == "pytest"
         result, key = case.result(), case.key
         index = self._open.pop(key, None)
-        if index is not None and (is_pytest or result.status is not TestStatus.SKIPPED):
+        if index is not None and (case.is_pytest or result.status is not TestStatus.SKIPPED):
             former = self._tests[index]
-            is_teardown = is_pytest and (result.error or "").startswith(_TEARDOWN)
+            is_teardown = case.is_pytest and (result.error or "").startswith(_TEARDOWN)
             self._tests[index] = _with_teardown(former, result) if is_teardown else _tried_again(former, result)
         else:
             index = len(self._tests)
             self._add(result)
-        if result.status is TestStatus.FAILED or (is_pytest and result.status is TestStatus.PASSED):
+        if result.status is TestStatus.FAILED or (case.is_pytest and result.status is TestStatus.PASSED):
             self._open[key] = index
 
     def _add(self, test: TestResult) -> None:

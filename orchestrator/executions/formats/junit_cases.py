@@ -40,6 +40,7 @@ class Case:
 
     Attributes:
         suites: around it, the outermost first.
+        is_pytest: pytest wrote it, whose names are unique.
         failures: the text of each `<failure>` and `<error>`.
         flakes, reruns: the tries that Surefire tells of beside the one that decided.
         skipped: why it was skipped; None if it was not.
@@ -132,7 +133,7 @@ class Case:
             return f"{class_name}.{name}", file or class_name
         if not file:
             # Jest's reporter gives a test's name twice: such a class is none.
-            return name or class_name or NO_NAME, class_name if class_name != name else "".join(names[-1:])
+            return name or class_name or NO_NAME, "".join(names[-1:]) if class_name in ("", name) else class_name
         inner = class_name.removeprefix(f"{module_of(file)}.")
         if inner and inner != class_name != file:
             return f"{inner.replace('.', '::')}::{name}", file
@@ -161,7 +162,7 @@ def error_text(attributes: dict[str, str], text: str) -> str:
     message = shorten(attributes.get("message", "").strip(), ERROR_LENGTH)
     if message and message not in text:
         text = f"{message}\n{text}".rstrip()
-    return text or attributes.get("type", "")
+    return shorten(text or attributes.get("type", ""), ERROR_LENGTH)
 
 
 def milliseconds(text: str | None) -> float | None:

@@ -64,11 +64,11 @@ def test_the_file_is_the_attribute_else_the_suites_else_the_class_else_the_suite
           <testcase classname="c" name="a" file="src/a.py"/>
           <testcase classname="works" name="b"/>
         </testsuite><testsuite name="Other">
-          <testcase classname="c" name="e"/><testcase classname="d" name="d"/><testcase/>
+          <testcase classname="c" name="e"/><testcase classname="d" name="d"/><testcase name="f"/><testcase/>
         </testsuite></testsuites>""").tests
 
-    assert [test.file for test in tests] == ["src/a.py", "login.spec.js", "c", "Other", "Other"]
-    assert [test.title for test in tests] == ["a", "b", "e", "d", "(no name)"]
+    assert [test.file for test in tests] == ["src/a.py", "login.spec.js", "c", "Other", "Other", "Other"]
+    assert [test.title for test in tests] == ["a", "b", "e", "d", "f", "(no name)"]
 
 
 def test_a_class_inside_the_file_belongs_to_the_title() -> None:
@@ -120,6 +120,15 @@ def test_tests_of_one_name_in_different_places_are_different(first: str, second:
     tests = read_cases(f"<testcase {first}><failure/></testcase><testcase {second}/>")
 
     assert [test.status for test in tests] == [FAILED, PASSED]
+
+
+def test_in_pytests_suites_alone_any_repetition_is_another_try() -> None:
+    cases = '<testcase classname="test_a" name="a"/>' * 2
+    report = read(
+        f'<testsuites><testsuite name="pytest">{cases}</testsuite><testsuite>{cases}</testsuite></testsuites>'
+    )
+
+    assert [(test.file, test.retries) for test in report.tests] == [("test_a.py", 1), ("test_a", 0), ("test_a", 0)]
 
 
 def test_a_name_repeated_without_a_failure_is_no_retry() -> None:
