@@ -99,8 +99,14 @@ def report(request: pytest.FixtureRequest) -> Callable[[str], None]:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """One server for all tests that do not break it; its webhooks may go to receivers on this machine."""
+def server(running_server: RunningServer) -> RunningServer:
+    """One server for all tests that do not break it."""
+    return running_server
+
+
+@pytest.fixture(scope="session")
+def running_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """The same, where `server` is another one; its webhooks may go to receivers on this machine."""
     with RunningServer(tmp_path_factory.mktemp("server") / "data", webhook_allow="127.0.0.0/8") as running:
         yield running
     assert running.is_gone(), "a stopped server leaves no process behind"

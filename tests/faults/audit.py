@@ -19,6 +19,7 @@ class Listener:
     """A registered webhook.
 
     Attributes:
+        courier: the number of the one it belongs to.
         events: those it wants.
         paths: where it is reached; several, if its URL is changed.
     """

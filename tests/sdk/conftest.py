@@ -1,7 +1,7 @@
 """The SDK's tests meet a server only through `server`: an address and a token.
 
 Here it is the fake of `fake_tms.py`. A test that uses `server` and nothing else of the fake holds for every TMS server,
-so a run against the true one only has to give `server` another value.
+so a run against the true one only has to give `server` another value, as `test_upload.py` does.
 """
 
 import os

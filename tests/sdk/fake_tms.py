@@ -25,7 +25,7 @@ NOW = "2025-08-04T12:34:56.789Z"
 
 @dataclass(frozen=True)
 class Seen:
-    """A request as it came."""
+    """A request as it came; what is no JSON, as bytes."""
 
     method: str
     path: str
@@ -43,7 +43,7 @@ class Fault:
     status: int = 503
     headers: dict[str, str] = field(default_factory=dict)
     cut: bool = False
-    before: Callable[[], None] | None = None
+    before: Callable[[], object] | None = None
 
 
 @dataclass
@@ -208,7 +208,9 @@ class FakeTMS:
     async def _front(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        body = await request.json() if request.can_read_body else None
+        body = None
+        if request.can_read_body:
+            body = await (request.json() if request.content_type == "application/json" else request.read())
         self.seen.append(Seen(request.method, request.path, dict(request.headers), body))
         for fault in self.faults:
             if fault.times and fault.method == request.method and re.fullmatch(fault.path, request.path):
@@ -305,12 +307,14 @@ class FakeTMS:
         execution = self.executions[request.match_info["id"]]
         if execution.status in FINAL:
             return self._refuse(409, "CONFLICT", "The execution has ended already")
-        await self._happen(execution, "execution.cancelled", {"reason": "User requested cancellation"})
+        body = await request.json() if request.body_exists else {}
+        reason = body.get("reason", "User requested cancellation")
+        await self._happen(execution, "execution.cancelled", {"reason": reason})
         answer = {
             "executionId": execution.execution_id,
             "status": "cancelled",
             "cancelledAt": NOW,
-            "reason": "User requested cancellation",
+            "reason": reason,
         }
         return web.json_response(answer)
 

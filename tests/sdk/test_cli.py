@@ -60,6 +60,7 @@ def test_the_public_names_are_these() -> None:
     assert sorted(tms_sdk.__all__) == [
         "ApiError",
         "ReportError",
+        "ReportsRejected",
         "Retry",
         "TMSClient",
         "TMSError",
@@ -88,7 +89,7 @@ def test_the_command_loads_neither_pytest_nor_the_server() -> None:
 def test_the_plugin_loads_no_http_client_into_the_process_under_test() -> None:
     loaded = loaded_by("tms_sdk.pytest_plugin")
     assert "pytest" in loaded
-    assert loaded.isdisjoint({"httpx", "websockets", "rich", "defusedxml"})
+    assert loaded.isdisjoint({"httpx", "websockets", "rich"})
 
 
 def test_what_it_imports_is_what_it_depends_on() -> None:

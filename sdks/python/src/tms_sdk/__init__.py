@@ -1,7 +1,7 @@
 """Report tests to a TMS server from Python.
 
-`TMSClient` speaks the API, `tms_sdk.live.follow` streams an execution's events, `tms_sdk.junit.read` reads reports,
-and the command `tms` (see `tms --help`) puts them together.
+`TMSClient` speaks the API, `tms_sdk.live.follow` streams an execution's events, and the command `tms` puts
+them together (see `tms --help`).
 """
 
 from importlib import import_module
@@ -9,16 +9,27 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tms_sdk.client import TMSClient
-    from tms_sdk.errors import ApiError, ReportError, TMSError, Unreachable, UsageError
+    from tms_sdk.errors import ApiError, ReportError, ReportsRejected, TMSError, Unreachable, UsageError
     from tms_sdk.retry import Retry
 
 __version__ = "0.1.0"
 
-__all__ = ["ApiError", "ReportError", "Retry", "TMSClient", "TMSError", "Unreachable", "UsageError", "__version__"]
+__all__ = [
+    "ApiError",
+    "ReportError",
+    "ReportsRejected",
+    "Retry",
+    "TMSClient",
+    "TMSError",
+    "Unreachable",
+    "UsageError",
+    "__version__",
+]
 
 _HOMES = {
     "ApiError": "tms_sdk.errors",
     "ReportError": "tms_sdk.errors",
+    "ReportsRejected": "tms_sdk.errors",
     "Retry": "tms_sdk.retry",
     "TMSClient": "tms_sdk.client",
     "TMSError": "tms_sdk.errors",

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from tms_sdk import __version__
 from tms_sdk.client import TMSClient
-from tms_sdk.errors import ReportError, TMSError, UsageError
+from tms_sdk.errors import ReportError, ReportsRejected, TMSError, UsageError
 from tms_sdk.run import RunOptions, run
 from tms_sdk.upload import Target, upload
 from tms_sdk.verdict import ExitCode
@@ -29,7 +29,7 @@ Run tests in shards, report them to a TMS server, and watch them live.
 
   tms run --shards 4 -- pytest tests     run a pytest suite in four parallel shards
   tms watch exec_20250804123456          live bars of an execution that runs anywhere
-  tms upload build/reports/*.xml         send the JUnit XML reports of any tool
+  tms upload build/reports/*.xml         send the reports of any tool, in JUnit XML or CTRF JSON
 
 The server and the token come from the environment, or from --url and --token:
 
@@ -84,17 +84,19 @@ exit codes:
 """
 
 _UPLOAD = """\
-Send JUnit XML reports, as nearly every test tool writes them.
+Send reports in JUnit XML, as nearly every test tool writes them, or in CTRF JSON. The server reads them, and its answer
+is printed for each file: accepted, duplicate (the same content is there already) or rejected, and what was left out.
 
-Without --execution, a new execution is made, with one shard per file. With it, all files go together into one of its
-shards and replace what that shard had before.
+Without --execution, a new execution is made, with one shard per file. If a file cannot be stored, the execution is
+cancelled with the reason, and the files after it are not sent. With --execution, all files go together into one of its
+shards and replace what that shard had before; if one cannot be read, none is stored.
 """
 
 _UPLOAD_EXAMPLES = """\
 examples:
   tms upload report.xml
   tms upload --suite ui --environment staging target/surefire-reports/TEST-*.xml
-  tms upload --execution exec_20250804123456 --shard 3 report.xml
+  tms upload --execution exec_20250804123456 --shard 3 junit.xml ctrf-report.json
 
 exit codes:
   0  the server has the reports, whatever the outcome of their tests
@@ -130,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return action(options)
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
-    except (ReportError, UsageError) as error:
+    except (ReportError, ReportsRejected, UsageError) as error:
         _complain(error)
         return ExitCode.USAGE_ERROR
     except TMSError as error:
@@ -169,8 +171,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("execution", metavar="EXECUTION", help="the execution's id")
     command.set_defaults(action=_watch)
 
-    command = _command(commands, "upload", "send JUnit XML reports", _UPLOAD, _UPLOAD_EXAMPLES)
-    command.add_argument("files", type=Path, nargs="+", metavar="FILE", help="a JUnit XML report")
+    command = _command(commands, "upload", "send reports in JUnit XML or CTRF JSON", _UPLOAD, _UPLOAD_EXAMPLES)
+    command.add_argument("files", type=Path, nargs="+", metavar="FILE", help="a report")
     command.add_argument("--execution", metavar="ID", help="an execution that exists")
     command.add_argument("--shard", type=_positive, metavar="N", help="its shard to fill (default: 1)")
     _add_labels(command)

@@ -3,8 +3,9 @@
 import random
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
 from urllib.parse import quote, urlsplit
@@ -12,10 +13,11 @@ from urllib.parse import quote, urlsplit
 import httpx
 
 from tms_sdk import __version__
-from tms_sdk.errors import ApiError, Detail, Unreachable, UsageError
+from tms_sdk.errors import ApiError, Detail, ReportsRejected, Unreachable, UsageError
+from tms_sdk.forms import ReportForm
 from tms_sdk.records import timestamp
 from tms_sdk.retry import RETRYABLE_STATUSES, Retry, retry_after_seconds
-from tms_sdk.wire import CancelledExecution, CreatedExecution, Execution, Receipt
+from tms_sdk.wire import CancelledExecution, CreatedExecution, Execution, Receipt, StoredReports
 
 USER_AGENT = f"tms-sdk-python/{__version__}"
 
@@ -87,9 +89,11 @@ class TMSClient:
         """Return one page of the caller's executions; `filters` are the route's query parameters."""
         return self._call("GET", "/executions", query=filters)
 
-    def cancel_execution(self, execution_id: str) -> CancelledExecution:
+    def cancel_execution(self, execution_id: str, reason: str | None = None) -> CancelledExecution:
         """Cancel a running execution. One that has ended already is an `ApiError` with status 409."""
-        answer = self._call("DELETE", f"/executions/{_segment(execution_id)}", expect=("executionId", "status"))
+        body = None if reason is None else {"reason": reason}
+        path = f"/executions/{_segment(execution_id)}"
+        answer = self._call("DELETE", path, body=body, expect=("executionId", "status"))
         return cast("CancelledExecution", answer)
 
     def tests(self, execution_id: str, **filters: str | int) -> dict[str, Any]:
@@ -127,6 +131,25 @@ class TMSClient:
             payload["artifacts"] = results["artifacts"]
         return cast("Receipt", self._call("POST", "/results", body=payload, expect=("submissionId",)))
 
+    def upload_reports(self, execution_id: str, shard_id: str, files: Sequence[Path]) -> StoredReports:
+        """Send reports in JUnit XML or CTRF JSON, which the server reads: together they are a shard's results.
+
+        They end the shard and replace what it had before, as `submit_results` does. The files are read while they are
+        sent. If one cannot be read, nothing is stored.
+
+        Raises:
+            ReportError: a file cannot be opened, or changes while it is sent.
+            ReportsRejected: the server cannot read a report; its `files` say which, where and why.
+        """
+        answer = self._call(
+            "POST",
+            f"/executions/{_segment(execution_id)}/reports",
+            body=ReportForm(files),
+            query={"shardId": shard_id},
+            expect=("submissionId", "results", "files"),
+        )
+        return cast("StoredReports", answer)
+
     def send_webhook(self, webhook_url: str, webhook_token: str, event: str, data: Mapping[str, Any]) -> None:
         """Tell an execution's event, such as `shard.started`, with the URL and token its creation returned.
 
@@ -145,7 +168,7 @@ class TMSClient:
         method: str,
         path: str,
         *,
-        body: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | ReportForm | None = None,
         query: Mapping[str, str | int] | None = None,
         expect: tuple[str, ...] = (),
     ) -> dict[str, Any]:
@@ -171,14 +194,20 @@ class TMSClient:
         url: str,
         token: str,
         *,
-        body: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | ReportForm | None = None,
         query: Mapping[str, str | int] | None = None,
     ) -> httpx.Response:
         """Send one request until it is answered, and return the answer, which is a success."""
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         if method == "POST":
             headers["Idempotency-Key"] = str(uuid.uuid4())
-        answer = self._send(self._http.build_request(method, url, params=query or None, json=body, headers=headers))
+        form = body if isinstance(body, ReportForm) else None
+        if form is not None:
+            headers |= form.headers
+        request = self._http.build_request(
+            method, url, params=query or None, json=None if form else body, content=form, headers=headers
+        )
+        answer = self._send(request)
         if not answer.is_success:
             raise refusal(answer.status_code, answer.content, answer.headers.get("location"))
         return answer
@@ -256,7 +285,7 @@ def refusal(status: int, content: bytes, location: str | None = None) -> ApiErro
         text = content[:200].decode("utf-8", "replace").strip()
         return ApiError(status, "UNREADABLE_ANSWER", text or "The answer is empty")
     details = error.get("details")
-    return ApiError(
+    told = (
         status,
         str(error.get("code", "UNKNOWN")),
         str(error.get("message", "The server gave no reason")),
@@ -267,6 +296,8 @@ def refusal(status: int, content: bytes, location: str | None = None) -> ApiErro
         ],
         error.get("requestId"),
     )
+    files = body.get("files")
+    return ReportsRejected(*told, files) if files else ApiError(*told)
 
 
 def _segment(identifier: str) -> str:

@@ -1,15 +1,18 @@
 """Everything that can go wrong, as one tree; each message says what to do next.
 
 TMSError
-├── ApiError      the server answered, and refused
-├── Unreachable   the server did not answer
-├── UsageError    what was given can never work: an address, a token, an id, a command
-└── ReportError   a report file cannot be read
+├── ApiError              the server answered, and refused
+│   └── ReportsRejected   it cannot read a report
+├── Unreachable           the server did not answer
+├── UsageError            what was given can never work: an address, a token, an id, a command
+└── ReportError           a report file cannot be opened
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from tms_sdk.wire import FileAnswer
 
 _NEXT_STEPS = {
     401: "Check the token (TMS_TOKEN); `orchestrator token create` on the server makes a new one.",
@@ -63,13 +66,40 @@ class ApiError(TMSError):
     def __str__(self) -> str:
         request = f", request {self.request_id}" if self.request_id else ""
         lines = [f"{self.message} (HTTP {self.status} {self.code}{request})"]
-        lines += [f"  {detail.field}: {detail.message}" for detail in self.details]
+        lines += [f"  {fault}" for fault in self._faults()]
         next_step = _NEXT_STEPS.get(self.status)
         if next_step is None and self.status >= 500:  # noqa: PLR2004 - the first of HTTP's server errors
             next_step = "The server is in trouble: try again later, and look at its log for the request."
         if next_step is not None:
             lines.append(next_step)
         return "\n".join(lines)
+
+    def _faults(self) -> list[str]:
+        """What is wrong, thing by thing."""
+        return [f"{detail.field}: {detail.message}" for detail in self.details]
+
+
+class ReportsRejected(ApiError):
+    """The server cannot read a report, and so stored nothing of the upload.
+
+    Attributes:
+        files: what became of each file, in the order they were sent.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        details: Sequence[Detail] = (),
+        request_id: str | None = None,
+        files: Sequence[FileAnswer] = (),
+    ) -> None:
+        super().__init__(status, code, message, details, request_id)
+        self.files = tuple(files)
+
+    def _faults(self) -> list[str]:
+        return [f"{file['file']}: {file['status']}: {file.get('error', 'no reason given')}" for file in self.files]
 
 
 class Unreachable(TMSError):
@@ -100,20 +130,17 @@ class UsageError(TMSError):
 
 
 class ReportError(TMSError):
-    """A report file cannot be read.
+    """A report file cannot be opened, or not sent as it is.
 
     Attributes:
         path: the file.
-        line: the line at fault, from 1, or None where the whole file is.
         reason: what is wrong.
     """
 
-    def __init__(self, path: Path, reason: str, line: int | None = None) -> None:
-        super().__init__(path, reason, line)
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(path, reason)
         self.path = path
-        self.line = line
         self.reason = reason
 
     def __str__(self) -> str:
-        place = str(self.path) if self.line is None else f"{self.path}:{self.line}"
-        return f"{place}: {self.reason}"
+        return f"{self.path}: {self.reason}"

@@ -1,9 +1,9 @@
 """The shapes of the API's answers, for type checkers; at run time each is a plain dict.
 
-Source: `tms-integration-api.md`, contract rows X-006, X-018 to X-023, X-027 and X-052.
+Source: `tms-integration-api.md`, contract rows X-006, X-018 to X-023, X-027 and X-052; of reports, `docs/formats.md`.
 """
 
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 from tms_sdk.records import Counters
 
@@ -68,3 +68,30 @@ class Receipt(TypedDict):
     status: str
     processedAt: str
     summary: dict[str, int]
+
+
+class FileAnswer(TypedDict):
+    """What became of one file of `POST /api/executions/{id}/reports`.
+
+    `format` is junit, ctrf, or None where it is neither; `error` says why and where a file was rejected; `warnings`
+    name what was left out of account.
+    """
+
+    file: str
+    format: str | None
+    status: Literal["accepted", "duplicate", "rejected"]
+    tests: int
+    submissionId: NotRequired[str]
+    error: NotRequired[str]
+    warnings: NotRequired[list[str]]
+
+
+class StoredReports(TypedDict):
+    """The answer of `POST /api/executions/{id}/reports`; `files` are in the order they were sent."""
+
+    executionId: str
+    shardId: str
+    submissionId: str
+    processedAt: str
+    results: Counters
+    files: list[FileAnswer]
