@@ -161,16 +161,15 @@ class ExecutionOwner:
         try:
             return await self._commit(batch)
         except StaleOwner as error:
-            self._forget(batch)
+            self._forget()
             self._is_replaced = True
-            self._deadlines = Deadlines()
-            self._progress.clear()
+            self._clear()
             return self._postponed(batch, error.message)
         except Unavailable as error:
-            self._forget(batch)
+            self._forget()
             return self._postponed(batch, error.message)
         except Exception as error:
-            self._forget(batch)
+            self._forget()
             if len(batch) > 1:
                 return [reply for command in batch for reply in await self._carry_out([command])]
             if isinstance(error, asyncpg.UniqueViolationError):
@@ -193,7 +192,7 @@ class ExecutionOwner:
                 revision = await commits.fence(connection, self._partition, epoch)
                 replies = await work.carry_out(connection, batch, revision)
         self._keep(work.states.values(), now)
-        self._progress.told(work.told, now)
+        self._progress.told(work.told & self._executions.keys(), now)
         self._news.announce(*work.news(), work.due())
         self._counted["commands"] += len(batch)
         self._counted["commits"] += 1
@@ -226,7 +225,7 @@ class ExecutionOwner:
         if self._connection is None or self._connection.is_closed():
             self._connection = await postgres.connect(self._database_url)
         if self._epoch is None:
-            self._executions.clear()
+            self._clear()
             self._epoch = await commits.claim(self._connection, self._partition)
             self._is_replaced = False
             self._counted["claims"] += 1
@@ -241,14 +240,18 @@ class ExecutionOwner:
             log.info("partition claimed", partition=self._partition, epoch=self._epoch, running=len(self._deadlines))
         return self._connection, self._epoch
 
-    def _forget(self, batch: Sequence[AnyCommand]) -> None:
-        """After a failed commit nothing in memory is certain: read rows and epoch anew, try missed deadlines again."""
+    def _clear(self) -> None:
+        """Drop all that memory holds of executions; one that has ended meanwhile must not be timed any more."""
+        self._executions.clear()
+        self._tenants.clear()
+        self._deadlines = Deadlines()
+        self._progress.clear()
+
+    def _forget(self) -> None:
+        """After a failed commit nothing in memory is certain: read rows and epoch anew, missed deadlines among them."""
         self._counted["failed_commits"] += 1
         self._executions.clear()
         self._epoch = None
-        for command in batch:
-            if isinstance(command, Expire):
-                self._deadlines.set(command.execution_id, self._clock() + timedelta(seconds=RETRY_SECONDS))
         self._disconnect()
 
     def _disconnect(self) -> None:

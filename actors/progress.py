@@ -1,9 +1,14 @@
 """When each running execution tells webhooks how far it is (X-067)."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from actors.deadlines import Deadlines
+
+GRAIN = timedelta(seconds=1)
+"""Executions that are due within the same grain are looked at together: one transaction, and not one each."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class ProgressClock:
@@ -15,6 +20,7 @@ class ProgressClock:
 
     def __init__(self, interval: timedelta) -> None:
         self._interval = interval
+        self._grain = min(GRAIN, interval)
         self._due = Deadlines()
         self._told: dict[str, datetime] = {}
 
@@ -22,7 +28,7 @@ class ProgressClock:
         """Tell of this execution from now on, a whole number of intervals after its start."""
         if execution_id not in self._due:
             passed = max(0, (now - started_at) // self._interval)
-            self._due.set(execution_id, started_at + (passed + 1) * self._interval)
+            self._set(execution_id, started_at + (passed + 1) * self._interval)
 
     def drop(self, execution_id: str) -> None:
         """Tell nothing more of it."""
@@ -38,7 +44,7 @@ class ProgressClock:
         """Something was told of them; a whole interval passes before the next."""
         for execution_id in execution_ids:
             self._told[execution_id] = now
-            self._due.set(execution_id, now + self._interval)
+            self._set(execution_id, now + self._interval)
 
     def next(self) -> datetime | None:
         """When the next execution is to tell."""
@@ -48,10 +54,14 @@ class ProgressClock:
         """The executions whose time has come; each is due again an interval later."""
         due = self._due.pop_due(now)
         for execution_id in due:
-            self._due.set(execution_id, now + self._interval)
+            self._set(execution_id, now + self._interval)
         return due
 
     def clear(self) -> None:
         """Forget all executions."""
         self._due = Deadlines()
         self._told.clear()
+
+    def _set(self, execution_id: str, moment: datetime) -> None:
+        """Due at the end of the grain that the moment is in."""
+        self._due.set(execution_id, moment + (_EPOCH - moment) % self._grain)

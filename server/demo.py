@@ -11,7 +11,7 @@ import re
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,8 @@ LOOPBACK = ipaddress.ip_network("127.0.0.0/8")
 PROJECT = Path(__file__).parent.parent
 SUITE = Path("tests") / "orchestrator"
 WEBHOOK_EVENTS = ("execution.started", "shard.started", "shard.completed", "execution.completed", "execution.failed")
-LAST_EVENT_SECONDS = 20
+DELIVERY_SECONDS = 20
+LOOK_SECONDS = 0.1
 RUN = [
     *("tms", "run", "--shards", str(SHARDS), "--suite", "smoke", "--environment", "dev", "--"),
     *("pytest", str(SUITE)),
@@ -65,7 +66,7 @@ async def demo(settings: Settings) -> int:
         async with _session(url, token) as session, _subscribed(session, receiver):
             code, execution_id = await _run_tests(url, token)
             await _show_result(session, execution_id)
-            await _show_deliveries(receiver)
+            await _show_deliveries(session, execution_id, receiver)
             _show_links(url, token, execution_id)
     out.print("\nEverything is stored. Start the server with [bold]make serve[/bold] to look at it again.")
     return code
@@ -160,17 +161,29 @@ async def _show_result(session: aiohttp.ClientSession, execution_id: str) -> Non
     out.print(slowest)
 
 
-async def _show_deliveries(receiver: Receiver) -> None:
-    """What the receiver of webhooks was told."""
-    is_complete = await receiver.ended(LAST_EVENT_SECONDS)
+async def _show_deliveries(session: aiohttp.ClientSession, execution_id: str, receiver: Receiver) -> None:
+    """What the receiver of webhooks was told, once the server has nothing more to tell it."""
+    waiting = await _undelivered(session, execution_id)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DELIVERY_SECONDS):
+            while waiting:
+                await asyncio.sleep(LOOK_SECONDS)
+                waiting = await _undelivered(session, execution_id)
     told = Table("webhooks received", "shard", "ms after", "signature", box=None, header_style="bold")
     for one in receiver.received:
         signature = "verified" if one.is_verified else "[red]wrong[/red]"
         told.add_row(one.event, one.data.get("shardId", ""), f"{one.delay_ms:.0f}", signature)
     out.print()
     out.print(told)
-    if not is_complete:
-        out.print(f"The last event did not come within {LAST_EVENT_SECONDS} s.", style="red")
+    if waiting:
+        out.print(f"{waiting} more did not come within {DELIVERY_SECONDS} s.", style="red")
+
+
+async def _undelivered(session: aiohttp.ClientSession, execution_id: str) -> int:
+    """How many events of an execution are still to be told."""
+    answer = await session.get(f"/api/executions/{execution_id}/deliveries")
+    log: dict[str, Any] = msgspec.json.decode(await answer.read())
+    return sum(delivery["status"] == "pending" for delivery in log["deliveries"])
 
 
 def _show_links(url: str, token: str, execution_id: str) -> None:

@@ -1,6 +1,5 @@
 """A receiver of webhooks, as a user would write one: it verifies every delivery with the published library."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -9,8 +8,6 @@ from typing import Any
 import msgspec
 from aiohttp import web
 from standardwebhooks import Webhook, WebhookVerificationError
-
-ENDED = frozenset({"execution.completed", "execution.failed", "execution.cancelled"})
 
 
 class Received(msgspec.Struct, frozen=True):
@@ -40,20 +37,10 @@ class Receiver:
         self.url = url
         self.received: list[Received] = []
         self._secret = ""
-        self._has_end = asyncio.Event()
 
     def trust(self, secret: str) -> None:
         """Verify with this secret, `whsec_…`."""
         self._secret = secret
-
-    async def ended(self, seconds: float) -> bool:
-        """Wait for the event that ends an execution; whether it came in time."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._has_end.wait()
-        except TimeoutError:
-            return False
-        return True
 
     async def take(self, request: web.Request) -> web.Response:
         """The handler of its one route."""
@@ -65,8 +52,6 @@ class Receiver:
         self.received.append(
             Received(message_id, told["event"], told["data"], delay.total_seconds() * 1000, is_verified)
         )
-        if told["event"] in ENDED:
-            self._has_end.set()
         return web.Response(status=204 if is_verified else 401)
 
     def _verifies(self, body: bytes, headers: dict[str, str]) -> bool:

@@ -259,9 +259,21 @@ async def test_a_silent_runners_progress_is_told_by_the_owner_until_the_end_and_
         await let_pass(owner, connection, tenant, clock, seconds)
         return len(await told(connection, webhook_id))
 
-    assert [await after(seconds) for seconds in (29, 1, 29, 1)] == [0, 1, 1, 2]
+    assert [await after(seconds) for seconds in (29, 2, 28, 3)] == [0, 1, 1, 2]
     await tell(owner, Complete(**common(made), at=clock.now, totals=None))
     assert await after(90) == 2
+
+
+async def test_an_end_in_the_same_commit_as_a_runners_word_of_progress_is_the_end_of_both(
+    owner: ExecutionOwner, connection: DirectConnection, subscribe: Subscribe, tenant: int, clock: Clock
+) -> None:
+    webhook_id = await subscribe("execution.progress")
+    made = orders.create(tenant=tenant, shards=1, timeout=3_600_000)
+    word = ReportProgress(**common(made), at=clock.now, report="{}")
+    await tell(owner, made, word, orders.submit(made, "1"))
+    await let_pass(owner, connection, tenant, clock, 31)
+    await let_pass(owner, connection, tenant, clock, 31)
+    assert await events_told(connection, webhook_id) == ["execution.progress"]
 
 
 async def test_no_row_is_written_for_progress_that_nobody_wants(

@@ -59,3 +59,11 @@ def test_what_ended_is_told_of_no_more(clock: ProgressClock) -> None:
 def test_a_start_in_the_future_of_our_clock_is_due_an_interval_after_it(clock: ProgressClock) -> None:
     clock.follow("exec_1", after(5), START)
     assert clock.next() == after(35)
+
+
+def test_executions_that_started_within_a_second_are_due_together(clock: ProgressClock) -> None:
+    for number in range(10):
+        clock.follow(f"exec_{number}", after(number / 10), after(1))
+    assert len(clock.pop_due(after(30))) == 1
+    assert clock.next() == after(31)
+    assert len(clock.pop_due(after(31))) == 9
