@@ -17,6 +17,10 @@ log = structlog.get_logger(__name__)
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 1.0
 
+CALL_SECONDS = 60.0
+"""For one call: several times what a test request and those that wait before it usually take. A hung courier answers
+nobody, and its callers shall not pile up."""
+
 T = TypeVar("T")
 
 
@@ -87,7 +91,10 @@ class Couriers:
         end, pause = self._clock() + self._wait_seconds, FIRST_PAUSE_SECONDS
         while True:
             try:
-                return await call()
+                async with asyncio.timeout(CALL_SECONDS):
+                    return await call()
+            except TimeoutError as error:
+                raise Unavailable("The courier of this webhook does not answer; try again") from error
             except RayError as error:
                 if self._clock() + pause > end:
                     raise Unavailable("The courier of this webhook is restarting; try again") from error

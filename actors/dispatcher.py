@@ -13,9 +13,14 @@ from actors.destination import Destination
 from actors.endpoint_lane import EndpointLane, Started
 from actors.lanes import Lanes
 from actors.webhook_sender import WebhookSender
+from orchestrator.errors import Unavailable
 from orchestrator.webhooks.model import Outcome
+from storage.deliveries import Endpoint
 
 log = structlog.get_logger(__name__)
+
+MOST_VISITORS = 4
+"""That wait to send to one endpoint beside its deliveries."""
 
 GRACE_SECONDS = 2.0
 """What requests under way get to end in, before they are cut off."""
@@ -75,6 +80,14 @@ class Dispatcher:
         self._alarm = self._timer = None
         self.run()
 
+    def is_sending_otherwise(self, lane: EndpointLane, endpoint: Endpoint | None) -> bool:
+        """Whether requests are under way to an endpoint that leads elsewhere by now, signs otherwise or is no more."""
+        return any(
+            started.lane is lane
+            and (endpoint is None or _identity(started.destination.endpoint) != _identity(endpoint))
+            for started in self._under_way.values()
+        )
+
     async def let_end(self, lane: EndpointLane) -> None:
         """Wait until nothing is under way in a lane; what takes too long is cut off. Nothing starts there meanwhile."""
         with self._visited(lane):
@@ -87,7 +100,13 @@ class Dispatcher:
     async def visit(
         self, lane: EndpointLane, destination: Destination, message_id: str, event: str, body: str
     ) -> Outcome:
-        """Make a request beside the deliveries of a lane; only the rate holds for it."""
+        """Make a request beside the deliveries of a lane; only the rate holds for it.
+
+        Raises:
+            Unavailable: too many wait for that already; nothing was sent.
+        """
+        if lane.visitors >= MOST_VISITORS:
+            raise Unavailable("Other test requests to this webhook are waiting; try again")
         with self._visited(lane):
             while (seconds := lane.visitor_wait(monotonic())) > 0:
                 with suppress(TimeoutError):
@@ -173,6 +192,14 @@ class Dispatcher:
             # A fault of ours is a failed attempt: it is made again on schedule, not over and over.
             log.exception("request failed unexpectedly", webhook_id=destination.endpoint.webhook_id)
             return Outcome(at=at, duration_ms=0, error=f"Internal error: {type(error).__name__}")
+
+
+def _identity(endpoint: Endpoint) -> tuple[object, ...]:
+    """What of an endpoint its requests depend on."""
+    return (
+        *(endpoint.url, endpoint.status),
+        *(endpoint.secret, endpoint.former_secret, endpoint.former_secret_until),
+    )
 
 
 async def _cancelled(tasks: list[asyncio.Task[None]]) -> None:

@@ -8,7 +8,7 @@ import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -20,6 +20,10 @@ from storage.deliveries import Due
 
 CONCURRENCY = 4
 """Requests under way to one endpoint; of one that is failing, a single one."""
+
+SLOW_SECONDS = 1.0
+LULL = timedelta(days=1)
+"""Between two failures, after which the second begins anew: they do not tell that the endpoint failed in between."""
 
 
 class Started(msgspec.Struct, frozen=True):
@@ -49,9 +53,11 @@ class EndpointLane:
 
     Attributes:
         destination: where deliveries go; None while none may be sent, for the webhook is not active.
-        failing_since: the first failure since the last success; None while the endpoint works.
+        failing_since: the first failure since the last success, or since a lull; None while the endpoint works.
         held: the deliveries that wait here, are under way, or ended and are not recorded yet.
         in_flight: requests under way.
+        lingering: of these, deliveries that have lasted for long already.
+        visitors: those who are about to send beside the deliveries, or wait for what is under way.
     """
 
     def __init__(self, webhook_id: str, rate: int) -> None:
@@ -60,12 +66,15 @@ class EndpointLane:
         self.failing_since: datetime | None = None
         self.held: set[str] = set()
         self.in_flight = 0
+        self.lingering = 0
+        self.visitors = 0
+        self._was_fast = False
+        self._failed_at: datetime | None = None
         self._rate = Rate(rate)
         self._breaker = Breaker()
         self._firsts: deque[Due] = deque()
         self._retries: deque[Due] = deque()
         self._peace_until = -math.inf
-        self._visitors = 0
         self._has_more = True
         self._has_more_retries = True
 
@@ -78,6 +87,11 @@ class EndpointLane:
     def is_held_back(self) -> bool:
         """Whether the breaker is open."""
         return self._breaker.is_open
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether the last request failed or took long, one under way does, or none has ended yet."""
+        return self.lingering > 0 or not self._was_fast
 
     def open(self, destination: Destination) -> None:
         """Let deliveries start, to this destination from now on. What a closed lane had against it is forgotten."""
@@ -102,25 +116,26 @@ class EndpointLane:
     def wanted(self, most: int) -> Wanted:
         """What the lane has room for, if it is to hold so many rows; nothing until a good part of them is used up.
 
-        While the breaker is open, first attempts only wait here, and new ones would hide the retries behind them: one
-        is enough, and retries are asked for by themselves.
+        Retries are asked for by themselves where a backlog of first attempts may hide them. While the breaker is open,
+        first attempts only wait here, so that one is enough.
         """
         if self.destination is None:
             return NOTHING
-        if not self._breaker.is_open:
-            has_room = self._has_more and self.waiting <= most // 4
-            return Wanted(most - self.waiting, 0) if has_room else NOTHING
-        return Wanted(
-            due=1 if self._has_more and not self._firsts else 0,
-            retries=most - len(self._retries) if self._has_more_retries and len(self._retries) <= most // 4 else 0,
-        )
+        room = most - len(self._retries) if len(self._retries) <= most // 4 else 0
+        retries = room if self._has_more_retries else 0
+        if self._breaker.is_open:
+            return Wanted(1 if room and self._has_more and not self._firsts else 0, retries)
+        if self._has_more and self.waiting <= most // 4:
+            return Wanted(most - self.waiting, 0)
+        return Wanted(0, retries)
 
     def ask(self, most: int) -> Wanted:
         """As `wanted`; the answer is under way, and what a nudge tells from now on is news."""
         wanted = self.wanted(most)
         if wanted.due:
             self._has_more = False
-        if wanted.retries:
+        if wanted != NOTHING:
+            # All retries are seen, unless the answer is full.
             self._has_more_retries = False
         return wanted
 
@@ -128,8 +143,9 @@ class EndpointLane:
         """Take in the answer, each part in the order in which it is to be sent; if it is not too late."""
         if self.destination is None:
             return
-        self._has_more |= len(due) == asked.due > 0
-        self._has_more_retries |= len(retries) == asked.retries > 0
+        is_full = len(due) == asked.due > 0
+        self._has_more |= is_full
+        self._has_more_retries |= is_full or len(retries) == asked.retries > 0
         for row in (*retries, *due):
             if row.delivery_id not in self.held:
                 self.held.add(row.delivery_id)
@@ -142,7 +158,7 @@ class EndpointLane:
         all endpoints share.
         """
         is_busy = self.in_flight >= (CONCURRENCY if self.failing_since is None else 1)
-        if self.destination is None or self._visitors or is_busy:
+        if self.destination is None or self.visitors or is_busy:
             return math.inf
         if self._retries:
             seconds = self._rate.wait(now)
@@ -166,12 +182,15 @@ class EndpointLane:
         """A request of `start` ended; its delivery is held until it is `recorded`."""
         self._end(now)
         self._peace_until = max(self._peace_until, now + schedule.pause(outcome))
+        self._was_fast = outcome.is_success and outcome.duration_ms <= SLOW_SECONDS * 1000
         if outcome.is_success:
             self._breaker.succeed()
             self.failing_since = None
         else:
             self._breaker.fail(now)
-            self.failing_since = self.failing_since or outcome.at
+            if self.failing_since is None or (self._failed_at is not None and outcome.at - self._failed_at > LULL):
+                self.failing_since = outcome.at
+            self._failed_at = outcome.at
 
     def cut_off(self, due: Due, now: float) -> None:
         """A request of `start` was broken off; its delivery is still to be made."""
@@ -193,11 +212,11 @@ class EndpointLane:
     @contextmanager
     def visited(self) -> Iterator[None]:
         """Start nothing meanwhile: somebody else is about to send, or waits for what is under way."""
-        self._visitors += 1
+        self.visitors += 1
         try:
             yield
         finally:
-            self._visitors -= 1
+            self.visitors -= 1
 
     def visitor_wait(self, now: float) -> float:
         """Seconds until a request beside the deliveries may start; the rate alone counts for it."""
@@ -212,6 +231,7 @@ class EndpointLane:
         self._end(now)
         if is_success:
             self._breaker.succeed()
+            self.failing_since = None
             self._peace_until = -math.inf
 
     def _begin(self) -> None:

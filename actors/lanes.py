@@ -11,12 +11,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import count, islice
 
 from actors.destination import Destination
-from actors.endpoint_lane import CONCURRENCY, NOTHING, EndpointLane, Started, Wanted
+from actors.endpoint_lane import CONCURRENCY, NOTHING, SLOW_SECONDS, EndpointLane, Started, Wanted
 from orchestrator.webhooks.model import Outcome
 from storage.deliveries import Due
 
-IN_FLIGHT = 256
+IN_FLIGHT = 1024
 """Requests under way to all endpoints."""
+
+MOST_SLOW = IN_FLIGHT // 2
+"""Of these, to endpoints that are slow or failing; once they hold so many, each gets a single one at a time."""
 
 PREFETCH = 32
 """Rows that a lane holds; only a few, once all lanes hold `MOST_WAITING`."""
@@ -40,6 +43,8 @@ class Lanes:
         self._hungry: dict[EndpointLane, None] = {}
         self._alarms: list[tuple[float, int, EndpointLane]] = []
         self._alarm_of: dict[EndpointLane, float] = {}
+        self._young: dict[str, tuple[float, EndpointLane, bool]] = {}
+        self._fast = 0
         self._numbers = count()
         self.in_flight = 0
         self.waiting = 0
@@ -133,12 +138,16 @@ class Lanes:
             if self._alarm_of.get(lane) == moment:
                 del self._alarm_of[lane]
                 self.look_at(lane)
+        self._age(now)
         while self._ready and self.in_flight < IN_FLIGHT:
             lane = self._ready.popleft()
+            if lane.is_slow and lane.in_flight and self.in_flight - self._fast >= MOST_SLOW:
+                self._is_ready.discard(lane)  # looked at again when what it has under way ends
+                continue
             started = lane.start(now)
             if started is not None:
                 self._ready.append(lane)
-                self.in_flight += 1
+                self._begin(started, now)
                 self.waiting -= 1
                 if lane.wanted(PREFETCH) != NOTHING:
                     self._hungry[lane] = None
@@ -153,15 +162,39 @@ class Lanes:
 
     def end(self, started: Started, outcome: Outcome, now: float) -> None:
         """A request of `start` ended."""
-        self.in_flight -= 1
+        self._end(started)
         started.lane.end(outcome, now)
         self.look_at(started.lane)
 
     def cut_off(self, started: Started, now: float) -> None:
         """A request of `start` was broken off."""
-        self.in_flight -= 1
+        self._end(started)
         started.lane.cut_off(started.due, now)
         self.look_at(started.lane)
+
+    def _begin(self, started: Started, now: float) -> None:
+        is_fast = not started.lane.is_slow
+        self._young[started.due.delivery_id] = now, started.lane, is_fast
+        self._fast += is_fast
+        self.in_flight += 1
+
+    def _age(self, now: float) -> None:
+        """Count requests that have lasted for long as slow, and their lanes with them."""
+        while self._young:
+            delivery_id, (began, lane, is_fast) = next(iter(self._young.items()))
+            if now - began <= SLOW_SECONDS:
+                break
+            del self._young[delivery_id]
+            self._fast -= is_fast
+            lane.lingering += 1
+
+    def _end(self, started: Started) -> None:
+        self.in_flight -= 1
+        young = self._young.pop(started.due.delivery_id, None)
+        if young is None:
+            started.lane.lingering -= 1
+        else:
+            self._fast -= young[2]
 
     def _set_alarm(self, lane: EndpointLane, moment: float) -> None:
         if moment < self._alarm_of.get(lane, math.inf):

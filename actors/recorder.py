@@ -14,6 +14,7 @@ import msgspec
 import structlog
 
 from actors.endpoint_lane import EndpointLane
+from orchestrator.errors import Unavailable
 from orchestrator.webhooks.model import DisabledReason
 from storage import deliveries, postgres
 from storage.bus import Bus, BusError
@@ -23,6 +24,9 @@ log = structlog.get_logger(__name__)
 
 COMMIT_ATTEMPTS = 1024
 SETTLE_SECONDS = 2.0
+
+LOST_SECONDS = 3600.0
+"""For which a delivery whose outcome cannot be recorded stays held: it is due still, and would be sent at once."""
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -40,15 +44,23 @@ class Recorder:
         courier: whose epoch is checked.
         clock: the present.
         settled: told of every outcome that was recorded.
+        lost: told of every outcome that the database does not take.
 
     Attributes:
         counted: numbers for the metrics.
     """
 
-    def __init__(self, courier: int, clock: Callable[[], datetime], settled: Callable[[Ended], None]) -> None:
+    def __init__(
+        self,
+        courier: int,
+        clock: Callable[[], datetime],
+        settled: Callable[[Ended], None],
+        lost: Callable[[Ended], None],
+    ) -> None:
         self._courier = courier
         self._clock = clock
         self._settled = settled
+        self._lost = lost
         self._ended: list[Ended] = []
         self._arrival = asyncio.Event()
         self._settlement = asyncio.Event()
@@ -71,7 +83,7 @@ class Recorder:
         """Record outcomes as they come; while a commit is under way, the next ones gather.
 
         Raises:
-            Unavailable: the database is away; what is not certainly recorded is kept.
+            Unavailable: the database is away or fails; what is not certainly recorded is kept.
             StaleOwner: there is another courier.
         """
         while True:
@@ -89,7 +101,7 @@ class Recorder:
                     await self._settlement.wait()
 
     async def _commit(self, connection: postgres.DirectConnection, epoch: int, bus: Bus, count: int) -> None:
-        """Record the oldest outcomes. One that the database cannot take is found by trying each alone."""
+        """Record the oldest outcomes. One that the database does not take is found by trying each alone."""
         began = monotonic()
         batch = self._ended[:count]
         try:
@@ -97,15 +109,18 @@ class Recorder:
                 await deliveries.fence(connection, self._courier, epoch)
                 await deliveries.record(connection, [ended.attempt for ended in batch])
                 told = await self._disable(connection, batch)
-        except postgres.DatabaseError:
+        except postgres.RefusedError:
             self.counted["failed_commits"] += 1
             if count == 1:
                 log.exception("outcome cannot be recorded", delivery_id=batch[0].attempt.delivery_id)
-                del self._ended[0]
+                self._lose(batch[0])
             else:
                 for _ in batch:
                     await self._commit(connection, epoch, bus, 1)
             return
+        except postgres.DatabaseError as error:
+            self.counted["failed_commits"] += 1
+            raise Unavailable(f"The database failed ({type(error).__name__}); try again") from error
         del self._ended[:count]
         self.counted["commits"] += 1
         self.counted["commit_seconds"] += monotonic() - began
@@ -114,6 +129,12 @@ class Recorder:
             self._settled(ended)
         self._settlement.set()
         await self._tell(bus, told)
+
+    def _lose(self, ended: Ended) -> None:
+        """Drop the oldest outcome; its delivery is made again, but not before long."""
+        del self._ended[0]
+        asyncio.get_running_loop().call_later(LOST_SECONDS, ended.lane.recorded, ended.attempt.delivery_id)
+        self._lost(ended)
 
     async def _disable(self, connection: postgres.DirectConnection, batch: Sequence[Ended]) -> dict[int, set[str]]:
         """Disable webhooks; which couriers have to be told of which others."""

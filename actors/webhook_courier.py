@@ -10,6 +10,7 @@ again.
 import asyncio
 import os
 import random
+import resource
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -45,6 +46,8 @@ RETRY_SECONDS = 1.0
 
 LOOK_SECONDS = 1.0
 """Between two looks for rows of which nobody told: the bus may lose what it was given."""
+
+OPEN_FILES = 16_384
 
 REREAD_SECONDS = 30.0
 """Between two looks for changes of webhooks of which nobody told: who made them may have died."""
@@ -90,7 +93,7 @@ class WebhookCourier:
         self._strangers: set[str] = set()
         self._retries = Deadlines()
         self._unknown_retries: set[str] = set()
-        self._recorder = Recorder(courier, clock, self._settle)
+        self._recorder = Recorder(courier, clock, self._settle, self._lose)
         self._dispatcher: Dispatcher | None = None
         self._bus: Bus | None = None
         self._epoch: int | None = None
@@ -126,20 +129,26 @@ class WebhookCourier:
     async def changed(self, webhook_id: str) -> None:
         """A webhook was changed or deleted: from now on nothing is sent to it but as it is now.
 
-        Requests under way may end first. One that takes too long is cut off, and made again if the webhook is active.
+        Requests under way to where the webhook leads no more may end first. One that takes too long is cut off, and
+        made again if the webhook is active. All others go on.
 
         Raises:
             Unavailable: the database is away; nothing is sent to this webhook until it can be read.
         """
         dispatcher = self._start()
         self._endpoints.doubt(webhook_id)
-        lane = self._lanes.get(webhook_id)
-        if lane is not None:
-            await dispatcher.let_end(lane)
-            await self._recorder.let_settle(lane)
-        self._strangers.add(webhook_id)
-        async with postgres.connected(self._database_url) as connection:
-            await self._meet(connection, webhook_id)
+        try:
+            async with postgres.connected(self._database_url) as connection:
+                lane = self._lanes.get(webhook_id)
+                if lane is not None:
+                    endpoint = await deliveries.endpoint(connection, webhook_id)
+                    if not lane.in_flight or dispatcher.is_sending_otherwise(lane, endpoint):
+                        await dispatcher.let_end(lane)
+                        await self._recorder.let_settle(lane)
+                await self._meet(connection, webhook_id)
+        except Unavailable:
+            self._strangers.add(webhook_id)
+            raise
 
     async def validate(self, webhook_id: str) -> Outcome | None:
         """Send a test request at once (X-039), also to a webhook that is not active.
@@ -178,6 +187,7 @@ class WebhookCourier:
         """Be at work, also if another took our place before: the caller reckons with us."""
         self._is_wanted.set()
         if self._dispatcher is None:
+            _allow_many_files()
             sender = WebhookSender(self._settings.policy, self._settings.timeout_seconds)
             self._dispatcher = Dispatcher(self._lanes, sender, self._clock, self._conclude, self._hunger.set)
             self._bus = Bus(self._redis_url)
@@ -216,7 +226,7 @@ class WebhookCourier:
             await self._meet_all(reading)
             log.info("courier claimed", courier=self._courier, epoch=epoch, webhooks=len(self._lanes))
             async with asyncio.TaskGroup() as loops:
-                loops.create_task(self._fetch(reading, dispatcher))
+                loops.create_task(self._fetch(reading, epoch, dispatcher))
                 loops.create_task(self._recorder.run(writing, epoch, bus))
 
     @asynccontextmanager
@@ -263,8 +273,13 @@ class WebhookCourier:
             self._hunger.set()
         return endpoint
 
-    async def _fetch(self, connection: postgres.DirectConnection, dispatcher: Dispatcher) -> None:
-        """Read webhooks that are new, and due rows into all lanes that want some, whenever some do."""
+    async def _fetch(self, connection: postgres.DirectConnection, epoch: int, dispatcher: Dispatcher) -> None:
+        """Read webhooks that are new, and due rows into all lanes that want some, whenever some do.
+
+        Raises:
+            Unavailable: the database is away.
+            StaleOwner: there is another courier; it sends these rows.
+        """
         look_at, reread_at = monotonic(), monotonic() + REREAD_SECONDS
         while True:
             self._hunger.clear()
@@ -283,7 +298,7 @@ class WebhookCourier:
                 self._nudge([webhook_id])
             if self._lanes.are_hungry:
                 async with postgres.translated():
-                    await self._fill_lanes(connection, now)
+                    await self._fill_lanes(connection, epoch, now)
                 dispatcher.run()
             else:
                 await self._until_hungry(min(look_at, reread_at))
@@ -298,7 +313,7 @@ class WebhookCourier:
             async with asyncio.timeout(max(seconds, 0.0)):
                 await self._hunger.wait()
 
-    async def _fill_lanes(self, connection: postgres.DirectConnection, now: datetime) -> None:
+    async def _fill_lanes(self, connection: postgres.DirectConnection, epoch: int, now: datetime) -> None:
         asked = self._lanes.ask()
         held = [delivery_id for lane in asked for delivery_id in lane.held]
         wanted = {lane.webhook_id: each.due for lane, each in asked.items() if each.due}
@@ -311,6 +326,7 @@ class WebhookCourier:
             self._unknown_retries -= unknown
             for webhook_id, moment in (await deliveries.next_due(connection, list(unknown), now)).items():
                 self._retries.bring_forward(webhook_id, moment)
+        await deliveries.check_epoch(connection, self._courier, epoch)
         self._lanes.take_in(asked, _by_webhook(due), _by_webhook(retries))
 
     def _conclude(self, started: Started, outcome: Outcome) -> None:
@@ -323,6 +339,7 @@ class WebhookCourier:
             webhook_id=due.webhook_id,
             tenant_id=endpoint.tenant_id,
             number=due.attempts + 1,
+            was_due_at=due.due_at,
             outcome=outcome,
             due_at=schedule.after_outcome(endpoint.retry_policy, due.tries + 1, outcome, now, jitter),
         )
@@ -356,6 +373,21 @@ class WebhookCourier:
             self._endpoints.is_disabled(webhook_id)
             self._counted["disabled"] += 1
             log.info("webhook disabled", webhook_id=webhook_id, reason=ended.disabled[1])
+
+    def _lose(self, ended: Ended) -> None:
+        """What cannot be recorded has not disabled its webhook either: that is active again once it is read."""
+        if ended.disabled is not None:
+            self._endpoints.is_disabled(ended.attempt.webhook_id)
+            self._strangers.add(ended.attempt.webhook_id)
+            self._hunger.set()
+
+
+def _allow_many_files() -> None:
+    """As many sockets as all lanes may have under way, and as many idle ones: often only 1024 are allowed at first."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _by_webhook(rows: Sequence[Due]) -> dict[str, list[Due]]:

@@ -23,13 +23,14 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from orchestrator.errors import AddressRefused
+from orchestrator.webhooks import schedule
 from orchestrator.webhooks.addresses import Policy
 from orchestrator.webhooks.model import REPLY_BYTES, Outcome
 
 # Less than the 5 s after which common servers close an idle connection: a request that crosses their closing is lost.
 KEEPALIVE_SECONDS = 4.0
 NAME_SECONDS = 10
-LOOKUPS = 64
+LOOKUPS = 256
 
 
 class _Dial:
@@ -109,7 +110,7 @@ class WebhookSender:
                 self._session.post(url, headers=headers, data=body, allow_redirects=False) as response,
             ):
                 status = response.status
-                if "Retry-After" in response.headers:
+                if status in schedule.ASKS_TO_WAIT and "Retry-After" in response.headers:
                     now = at + timedelta(seconds=monotonic() - began)
                     retry_after = seconds_to_wait(response.headers["Retry-After"], now)
                 while len(reply) < REPLY_BYTES and not response.content.at_eof():
@@ -139,7 +140,8 @@ class WebhookSender:
         try:
             self._policy.check_address(str(host), int(port), is_tls=dial.is_tls)
         except AddressRefused as error:
-            dial.refusal = f"Not connected to {host}: {error.message}"
+            # The address is left out: what a name stands for within our network is not for tenants to know.
+            dial.refusal = f"Not connected: {error.message}"
             raise PermissionError(errno.EACCES, error.message) from error
         return socket.socket(family, kind, protocol)
 
@@ -187,7 +189,7 @@ def seconds_to_wait(retry_after: str, now: datetime) -> float | None:
         return float(text)
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return max(0.0, ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now).total_seconds())
 

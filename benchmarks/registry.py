@@ -25,6 +25,7 @@ SETTINGS = {
     "TMS_SECRET_KEY": SECRET_KEY,
     "TMS_WEBHOOK_ALLOW": "127.0.0.0/8",
     "TMS_WEBHOOK_RATE": "0",
+    "TMS_LIMIT_WEBHOOKS": "0",
     "TMS_WEBHOOK_TIMEOUT": str(TIMEOUT_SECONDS),
 }
 """What the server needs so that deliveries can be measured: receivers on this machine, and no limit of their rate."""

@@ -13,7 +13,7 @@ import msgspec
 from aiohttp import web
 
 from gateway.accepts import takes_gzip
-from gateway.middleware import bodies, forms, idempotency
+from gateway.middleware import bodies, forms, idempotency, limits
 from gateway.middleware.authentication import Authentication
 from gateway.middleware.idempotency import Marks
 from gateway.services import Services
@@ -111,6 +111,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
         body_may_lack: the body may be left out.
         media, other_media: what the answer is written in, and in what else where `Accept` asks for it.
         stream: the handler takes the framework's request, authenticates and answers by itself.
+        is_limited: counts against `TMS_LIMIT_WEBHOOKS`.
     """
 
     method: str
@@ -129,6 +130,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     media: str = JSON
     other_media: tuple[str, ...] = ()
     stream: bool = False
+    is_limited: bool = False
 
 
 _encoder = msgspec.json.Encoder()
@@ -146,6 +148,9 @@ def serve(route: Route, services: Services, authentication: Authentication) -> S
 
     async def handle(request: web.Request) -> web.StreamResponse:
         principal = await _principal(route, authentication, request)
+        if route.is_limited and principal is not None:
+            most = services.settings.limit_webhooks
+            await limits.take(request, services.counters, "webhooks", most, principal)
         query = None if query_reader is None else query_reader.read(request.query)
         raw, body = b"", None
         if body_reader is not None:

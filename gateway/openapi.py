@@ -67,6 +67,8 @@ def refusals(route: Route) -> list[HTTPStatus]:
     found = {*route.refusals, *always}
     if route.access is not Access.OPEN:
         found.add(HTTPStatus.UNAUTHORIZED)
+    if route.is_limited:
+        found.add(HTTPStatus.TOO_MANY_REQUESTS)
     if route.permission is not None:
         found.add(HTTPStatus.FORBIDDEN)
     if "{" in route.path:

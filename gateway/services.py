@@ -9,6 +9,7 @@ from actors.couriers import Couriers
 from actors.mailbox import Mailbox
 from orchestrator.config import Settings
 from storage.bus import Bus
+from storage.counters import Counters
 from storage.postgres import Reader
 
 ActorStatus = Callable[[], Awaitable[Mapping[str, float]]]
@@ -24,6 +25,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
         mailbox: the only way to change an execution.
         couriers: deliver webhooks.
         bus: news of commits.
+        counters: of requests, shared by all gateways.
         secret_key: key of derived secrets (webhook tokens), and of those kept sealed.
         actors: kind (`owner`, `courier`) to how each of them is asked for its numbers, in order.
     """
@@ -33,6 +35,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     mailbox: Mailbox
     couriers: Couriers
     bus: Bus
+    counters: Counters
     secret_key: bytes
     actors: Mapping[str, Sequence[ActorStatus]]
 

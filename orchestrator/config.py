@@ -110,6 +110,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     webhook_disable_after: Annotated[
         float, Meta(gt=0, description="seconds of failure without a success after which a webhook is disabled")
     ] = 432_000.0
+    limit_webhooks: Annotated[
+        int,
+        Meta(ge=0, description="requests an hour of one API token to register, change and validate webhooks; 0: any"),
+    ] = 50
     progress_seconds: Annotated[
         float, Meta(gt=0, description="seconds between two execution.progress of a running execution")
     ] = 30.0

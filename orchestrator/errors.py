@@ -13,6 +13,7 @@
     ├── TooLarge              the body is over a limit
     ├── UnsupportedMedia      a body in a form or compression that is not read here
     ├── AddressRefused        webhooks may not go to this address
+    ├── RateLimited           too many requests; retry after a while
     ├── Unavailable           a part is away; retry after a while
     ├── Misconfigured         the program cannot start like this; says what to change
     │   └── SchemaTooNew      the database was migrated by a newer version
@@ -126,6 +127,20 @@ class AddressRefused(TMSError):
     """Webhooks may not go there (X-037, X-095)."""
 
     code = "ADDRESS_REFUSED"
+
+
+class RateLimited(TMSError):
+    """There were too many requests of this kind.
+
+    Attributes:
+        retry_after: seconds until there may be more.
+    """
+
+    code = "RATE_LIMITED"
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class Unavailable(TMSError):

@@ -24,6 +24,7 @@ from orchestrator.webhooks.addresses import Policy
 from server.stores import Stores, check, open_stores, prepare
 from storage import identity, postgres, retention
 from storage.bus import Bus
+from storage.counters import Counters
 from storage.postgres import Reader
 
 log = structlog.get_logger(__name__)
@@ -62,9 +63,11 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(reader.close)
         bus = Bus(where.redis_url)
         stack.push_async_callback(bus.close)
+        counters = Counters(where.redis_url)
+        stack.push_async_callback(counters.close)
         mailbox = Mailbox(ray.owners, settings.request_wait_seconds)
         stack.push_async_callback(mailbox.close)
-        upkeep = asyncio.create_task(_maintain_for_ever(settings, where.database_url))
+        upkeep = asyncio.create_task(maintain_for_ever(settings, where.database_url))
         stack.callback(upkeep.cancel)
         yield Services(
             settings=settings,
@@ -72,6 +75,7 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
             mailbox=mailbox,
             couriers=Couriers(ray.couriers, settings.request_wait_seconds),
             bus=bus,
+            counters=counters,
             secret_key=key,
             actors={
                 "owner": [owner.status for owner in ray.owners],
@@ -140,16 +144,16 @@ def _kept_key(path: Path) -> bytes:
     return path.read_bytes()
 
 
-async def _maintain_for_ever(settings: Settings, database_url: str) -> None:
-    """Months ahead and retention, every hour."""
+async def maintain_for_ever(settings: Settings, database_url: str) -> None:
+    """Months ahead and retention: at once, for a server may never be up for an hour, and then every hour."""
     while True:
-        await asyncio.sleep(MAINTENANCE_SECONDS)
         try:
             async with postgres.connected(database_url) as connection:
                 await retention.maintain(connection, datetime.now(UTC), settings.retention_months)
                 await retention.forget_deliveries(connection, datetime.now(UTC))
         except (TMSError, OSError, postgres.DatabaseError) as error:
             log.warning("maintenance failed; it is tried again in an hour", error=str(error))
+        await asyncio.sleep(MAINTENANCE_SECONDS)
 
 
 def _ray_folder() -> Path:

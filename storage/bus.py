@@ -74,7 +74,7 @@ class Bus:
 
     async def publish(self, news: News) -> None:
         """Tell every gateway."""
-        with _cancellable():
+        with cancellable():
             await self._redis.publish(_CHANNEL, _encoder.encode(news))
 
     def listen(self) -> AsyncIterator[News | None]:
@@ -86,7 +86,7 @@ class Bus:
         async with self._redis.pipeline(transaction=False) as pipeline:
             for courier, webhook_ids in couriers.items():
                 pipeline.publish(_DUE_CHANNEL.format(courier), _encoder.encode(list(webhook_ids)))
-            with _cancellable():
+            with cancellable():
                 await pipeline.execute()
 
     def listen_due(self, courier: int) -> AsyncIterator[list[str] | None]:
@@ -95,16 +95,16 @@ class Bus:
 
     async def _messages(self, channel: str, decode: Callable[[bytes], T]) -> AsyncIterator[T | None]:
         async with self._redis.pubsub(ignore_subscribe_messages=False) as subscription:
-            with _cancellable():
+            with cancellable():
                 await subscription.subscribe(channel)
             while True:
-                with _cancellable():
+                with cancellable():
                     message = await subscription.get_message(timeout=1.0)
                 yield None if message is None or message["type"] != "message" else decode(message["data"])
 
     async def ping(self) -> None:
         """Prove that it answers."""
-        with _cancellable():
+        with cancellable():
             await self._redis.ping()
 
     async def close(self) -> None:
@@ -113,7 +113,7 @@ class Bus:
 
 
 @contextmanager
-def _cancellable() -> Iterator[None]:
+def cancellable() -> Iterator[None]:
     """Let a cancellation take effect: redis-py loses one that comes while it connects, and would go on for ever."""
     try:
         yield

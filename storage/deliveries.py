@@ -106,6 +106,20 @@ async def fence(connection: Connection, courier: int, epoch: int) -> None:
         StaleOwner: another has taken its place since.
     """
     current = await connection.fetchval("SELECT epoch FROM couriers WHERE courier = $1 FOR SHARE", courier)
+    _check_epoch(courier, current, epoch)
+
+
+async def check_epoch(connection: Connection, courier: int, epoch: int) -> None:
+    """Be the courier still, at this moment: as `fence`, without a lock.
+
+    Raises:
+        StaleOwner: another has taken its place since.
+    """
+    current = await connection.fetchval("SELECT epoch FROM couriers WHERE courier = $1", courier)
+    _check_epoch(courier, current, epoch)
+
+
+def _check_epoch(courier: int, current: int | None, epoch: int) -> None:
     if current != epoch:
         raise StaleOwner(f"courier {courier} was replaced by a newer one (epoch {current}, ours {epoch})")
 
@@ -217,6 +231,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         number: counts all attempts of the delivery, from 1.
+        was_due_at: when this one was due; that of the delivery is another if it was queued again meanwhile.
         due_at: when the next one is due; None after a success, and where it is given up.
     """
 
@@ -224,6 +239,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     webhook_id: str
     tenant_id: int
     number: int
+    was_due_at: datetime
     outcome: Outcome
     due_at: datetime | None = None
 
@@ -239,7 +255,8 @@ async def record(connection: Connection, attempts: Sequence[Attempt]) -> None:
     """Write attempts, one or more in the order they ended, and what follows for their deliveries and webhooks.
 
     The same attempts may be recorded again, after a commit of which nobody knows whether it was carried out: it changes
-    nothing. A delivery that is no longer pending (its webhook was deleted meanwhile) stays as it is.
+    nothing. A delivery that is no longer pending (its webhook was deleted meanwhile) stays as it is. One queued again
+    meanwhile stays so, with all its tries before it, unless the attempt was a success.
     """
     await _write_attempts(connection, attempts)
     # The last of several attempts of one delivery says what it is now.
@@ -267,19 +284,25 @@ async def _update_deliveries(connection: Connection, last: Collection[Attempt]) 
     rows = [
         (
             *(attempt.delivery_id, attempt.number, attempt.status, attempt.due_at, _end(attempt)),
-            *(attempt.outcome.status_code, _storable(attempt.outcome.error)),
+            *(attempt.outcome.status_code, _storable(attempt.outcome.error), attempt.was_due_at),
         )
         for attempt in last
     ]
     await connection.execute(
-        "UPDATE webhook_deliveries AS d SET status = n.status, attempts = n.number,"
-        " tries = d.tries + n.number - d.attempts, due_at = n.due_at, ended_at = n.ended_at,"
-        " last_status_code = n.status_code, last_error = n.error"
-        " FROM unnest($1::text[], $2::int[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::int[], $7::text[])"
-        " AS n(delivery_id, number, status, due_at, ended_at, status_code, error)"
+        "UPDATE webhook_deliveries AS d SET attempts = n.number,"  # noqa: S608 - our own words
+        " last_status_code = n.status_code, last_error = n.error,"
+        f" status = CASE WHEN {_QUEUED_AGAIN} THEN d.status ELSE n.status END,"
+        f" tries = CASE WHEN {_QUEUED_AGAIN} THEN d.tries ELSE d.tries + n.number - d.attempts END,"
+        f" due_at = CASE WHEN {_QUEUED_AGAIN} THEN d.due_at ELSE n.due_at END,"
+        f" ended_at = CASE WHEN {_QUEUED_AGAIN} THEN d.ended_at ELSE n.ended_at END"
+        " FROM unnest($1::text[], $2::int[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::int[], $7::text[],"
+        " $8::timestamptz[]) AS n(delivery_id, number, status, due_at, ended_at, status_code, error, was_due_at)"
         " WHERE d.delivery_id = n.delivery_id AND d.ended_at IS NULL AND d.attempts < n.number",
         *zip(*rows, strict=True),
     )
+
+
+_QUEUED_AGAIN = "d.due_at <> n.was_due_at AND n.status <> 'delivered'"
 
 
 def _end(attempt: Attempt) -> datetime | None:
@@ -315,7 +338,7 @@ def _storable(text: str | None) -> str | None:
 async def disable(
     connection: Connection, webhook_id: str, code: DisabledReason, reason: str, now: datetime
 ) -> dict[int, list[str]]:
-    """Disable a webhook, and tell the tenant's other active webhooks that want to know of it.
+    """Disable a webhook, and tell the tenant's other webhooks that want to know of it; those not active miss it.
 
     Args:
         connection: of the owning role, in the transaction of the attempt that is the reason.
@@ -335,10 +358,9 @@ async def disable(
     if tenant_id is None:
         return {}
     others = await connection.fetch(
-        "SELECT webhook_id, courier FROM webhooks"
-        " WHERE tenant_id = $1 AND status = 'active' AND deleted_at IS NULL AND $2 = ANY(events)",
-        tenant_id,
-        WebhookEvent.WEBHOOK_DISABLED,
+        "SELECT webhook_id, courier, status = 'active' AS is_active FROM webhooks"
+        " WHERE tenant_id = $1 AND webhook_id <> $2 AND deleted_at IS NULL AND $3 = ANY(events)",
+        *(tenant_id, webhook_id, WebhookEvent.WEBHOOK_DISABLED),
     )
     if not others:
         return {}
@@ -352,7 +374,7 @@ async def disable(
             message_id=message.message_id,
             event=message.event,
             execution_id=None,
-            status=DeliveryStatus.PENDING,
+            status=DeliveryStatus.PENDING if row["is_active"] else DeliveryStatus.MISSED,
             created_at=now,
         )
         for row in others
@@ -360,5 +382,6 @@ async def disable(
     await write(connection, [message], rows)
     told: dict[int, list[str]] = {}
     for row in others:
-        told.setdefault(row["courier"], []).append(row["webhook_id"])
+        if row["is_active"]:
+            told.setdefault(row["courier"], []).append(row["webhook_id"])
     return told

@@ -24,6 +24,8 @@ else:  # generic in its stubs only
     Pool = asyncpg.Pool
 
 DatabaseError = asyncpg.PostgresError
+RefusedError = asyncpg.DataError, asyncpg.IntegrityConstraintViolationError
+"""The database does not take these values, and would not take them later (SQLSTATE classes 22 and 23)."""
 
 READER_ROLE = "tms_reader"
 CONNECT_SECONDS = 5

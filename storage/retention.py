@@ -95,6 +95,7 @@ async def _delete_ended(connection: Connection, now: datetime) -> int:
         gone = await connection.fetch(
             "DELETE FROM webhook_deliveries WHERE delivery_id = ANY(ARRAY("
             " SELECT delivery_id FROM webhook_deliveries WHERE ended_at < $1 ORDER BY ended_at LIMIT $2))"
+            " AND ended_at < $1"  # again, for one that is queued again meanwhile
             " RETURNING delivery_id, message_id",
             now - timedelta(days=DELIVERY_DAYS),
             BATCH_DELIVERIES,

@@ -26,30 +26,28 @@ async def create(connection: Connection, webhook: Webhook, secret: bytes) -> Web
         secret: its secret, sealed.
 
     Returns:
-        The webhook; one registered before with the same id (of a creation that is repeated) as it is now.
+        The webhook as it is stored.
 
     Raises:
         Conflict: there is another webhook with the same URL and events, in whatever order (X-038).
     """
     key = _events_key(webhook.events)
-    await connection.execute(
-        "INSERT INTO webhooks (webhook_id, tenant_id, courier, url, events, events_key, filters, retry_policy, secret,"
+    row = await connection.fetchrow(
+        "INSERT INTO webhooks (webhook_id, tenant_id, courier, url, events, events_key, filters, retry_policy, secret,"  # noqa: S608 - our own columns
         " status, status_reason, created_at, updated_at, failing_since, last_validated_at)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT DO NOTHING",
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
+        f" ON CONFLICT DO NOTHING {_RETURNING}",
         *(webhook.webhook_id, webhook.tenant_id, webhook.courier, webhook.url, webhook.events, key),
         *(_json(webhook.filters), _json(webhook.retry_policy), secret, webhook.status, webhook.status_reason),
         *(webhook.created_at, webhook.updated_at, webhook.failing_since, webhook.last_validated_at),
     )
-    row = await connection.fetchrow(
-        f"SELECT {', '.join(_COLUMNS)} FROM webhooks WHERE deleted_at IS NULL"  # noqa: S608 - our own columns
-        " AND (webhook_id = $1 OR (tenant_id = $2 AND url = $3 AND events_key = $4))"
-        " ORDER BY webhook_id = $1 DESC LIMIT 1",
-        *(webhook.webhook_id, webhook.tenant_id, webhook.url, key),
-    )
     if row is None:
-        raise Conflict(f"{webhook.webhook_id} was registered before and deleted since")
-    if row["webhook_id"] != webhook.webhook_id:
-        raise Conflict(f"{row['webhook_id']} has the same URL and events; change or delete that one")
+        other = await connection.fetchval(
+            "SELECT webhook_id FROM webhooks WHERE tenant_id = $1 AND url = $2 AND events_key = $3"
+            " AND deleted_at IS NULL",
+            *(webhook.tenant_id, webhook.url, key),
+        )
+        raise Conflict(f"{other or 'Another webhook'} has the same URL and events; change or delete that one")
     return _webhook(row)
 
 
@@ -125,7 +123,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def update(connection: Connection, webhook_id: str, change: Change, *, now: datetime) -> Webhook:
-    """Change a webhook. One that is made active starts anew: it is not failing, until it fails.
+    """Change a webhook. One that is made active, or goes elsewhere, starts anew: it is not failing, until it fails.
 
     Raises:
         NotFound: there is none with this id, or it was deleted.
@@ -138,7 +136,8 @@ async def update(connection: Connection, webhook_id: str, change: Change, *, now
             " events_key = coalesce($4, events_key), filters = coalesce($5, filters),"
             " retry_policy = coalesce($6, retry_policy), status = coalesce($7, status),"
             " status_reason = CASE WHEN $7 IS NULL THEN status_reason END,"
-            " failing_since = CASE WHEN $7 = 'active' AND status <> 'active' THEN NULL ELSE failing_since END,"
+            " failing_since = CASE WHEN url <> $2 OR $7 = 'active' AND status <> 'active' THEN NULL"
+            "  ELSE failing_since END,"
             f" updated_at = $8 WHERE webhook_id = $1 AND deleted_at IS NULL {_RETURNING}",
             *(webhook_id, change.url, events, None if events is None else _events_key(events)),
             *(None if filters is None else _json(filters), None if policy is None else _json(policy)),
@@ -172,9 +171,13 @@ async def rotate(
     return _found(row, webhook_id)
 
 
-async def note_validation(connection: Connection, webhook_id: str, at: datetime) -> None:
-    """Write down when a webhook was last tried by hand; one deleted meanwhile is left alone."""
-    await connection.execute("UPDATE webhooks SET last_validated_at = $2 WHERE webhook_id = $1", webhook_id, at)
+async def note_validation(connection: Connection, webhook_id: str, at: datetime, *, is_success: bool) -> None:
+    """Write down when a webhook was last tried by hand, and that it works; one deleted meanwhile is left alone."""
+    await connection.execute(
+        "UPDATE webhooks SET last_validated_at = $2, failing_since = CASE WHEN NOT $3 THEN failing_since END"
+        " WHERE webhook_id = $1",
+        *(webhook_id, at, is_success),
+    )
 
 
 async def delete(connection: Connection, webhook_id: str, *, now: datetime) -> Webhook:

@@ -68,7 +68,13 @@ async def told(
 
 
 def attempt(
-    to: Webhook, delivery_id: str, number: int = 1, *, due_at: datetime | None = None, **outcome: Any
+    to: Webhook,
+    delivery_id: str,
+    number: int = 1,
+    *,
+    was_due_at: datetime = NOW,
+    due_at: datetime | None = None,
+    **outcome: Any,
 ) -> Attempt:
     """An attempt, successful unless its outcome says otherwise."""
     answered: dict[str, Any] = {"at": NOW, "duration_ms": 20, "status_code": 200}
@@ -77,6 +83,7 @@ def attempt(
         webhook_id=to.webhook_id,
         tenant_id=to.tenant_id,
         number=number,
+        was_due_at=was_due_at,
         outcome=Outcome(**answered | outcome),
         due_at=due_at,
     )

@@ -61,7 +61,12 @@ class RunningServer:
         """Start and wait until it serves; the port stays the same over restarts."""
         self.data_dir.mkdir(parents=True, exist_ok=True)
         port = self.url.rpartition(":")[2] or "0"
-        defaults = {"TMS_DATA_DIR": str(self.data_dir), "TMS_PORT": port, "TMS_BOOTSTRAP_TOKEN": self.token}
+        defaults = {
+            "TMS_DATA_DIR": str(self.data_dir),
+            "TMS_PORT": port,
+            "TMS_BOOTSTRAP_TOKEN": self.token,
+            "TMS_LIMIT_WEBHOOKS": "0",
+        }
         clean = {name: value for name, value in os.environ.items() if not name.startswith("TMS_")}
         with (self.data_dir / "serve.log").open("a") as log:
             self._process = subprocess.Popen(

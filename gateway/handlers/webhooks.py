@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import msgspec
+import structlog
 
 from gateway import paths
 from gateway.calls import Call
@@ -14,7 +15,7 @@ from gateway.middleware.idempotency import Marks
 from gateway.wire import listings
 from gateway.wire import webhooks as wire
 from orchestrator import ids
-from orchestrator.errors import AddressRefused, FieldError, ValidationFailed
+from orchestrator.errors import AddressRefused, FieldError, Unavailable, ValidationFailed
 from orchestrator.timestamps import to_text
 from orchestrator.webhooks import signature
 from orchestrator.webhooks.addresses import Policy
@@ -22,6 +23,8 @@ from orchestrator.webhooks.model import SHORTEST_SECRET, Filters, RetryPolicy, W
 from orchestrator.webhooks.sealing import NONCE_BYTES, Sealer
 from storage import webhooks
 from storage.webhooks import Change, WebhookFilter, WebhookPosition
+
+log = structlog.get_logger(__name__)
 
 
 async def create(call: Call[wire.CreateWebhook, None]) -> wire.WebhookCreated:
@@ -51,6 +54,7 @@ async def create(call: Call[wire.CreateWebhook, None]) -> wire.WebhookCreated:
 
     async with call.services.reader.tenant(webhook.tenant_id, write=True) as connection:
         answer = await idempotency.once(connection, marks, wire.WebhookCreated, register)
+    await call.services.couriers.due(answer.webhook_id)
     return answer if body.secret else msgspec.structs.replace(answer, secret=secret)
 
 
@@ -61,13 +65,13 @@ async def page(call: Call[None, wire.WebhookQuery]) -> wire.WebhookPage:
     after = listings.position_of(query.cursor, WebhookPosition)
     async with call.services.reader.tenant(call.principal.tenant_id) as connection:
         listed, end = await webhooks.page(connection, wanted, after=after, limit=query.limit)
-    return wire.WebhookPage([wire.printed(one) for one in listed], listings.cursor_of(end))
+    return wire.WebhookPage([wire.printed(one, call.now) for one in listed], listings.cursor_of(end))
 
 
 async def show(call: Call[None, None]) -> wire.Webhook:
     """One webhook as it stands."""
     async with call.services.reader.tenant(call.principal.tenant_id) as connection:
-        return wire.printed(await webhooks.get(connection, paths.id_of(call.request, "webhookId")))
+        return wire.printed(await webhooks.get(connection, paths.id_of(call.request, "webhookId")), call.now)
 
 
 async def change(call: Call[wire.ChangeWebhook, None]) -> wire.Webhook:
@@ -82,8 +86,8 @@ async def change(call: Call[wire.ChangeWebhook, None]) -> wire.Webhook:
     )
     async with call.services.reader.tenant(call.principal.tenant_id, write=True) as connection:
         webhook = await webhooks.update(connection, webhook_id, wanted, now=call.now)
-    await call.services.couriers.changed(webhook_id)
-    return wire.printed(webhook)
+    await _tell_courier(call, webhook_id)
+    return wire.printed(webhook, call.now)
 
 
 async def delete(call: Call[None, None]) -> wire.WebhookDeleted:
@@ -91,7 +95,7 @@ async def delete(call: Call[None, None]) -> wire.WebhookDeleted:
     webhook_id = paths.id_of(call.request, "webhookId")
     async with call.services.reader.tenant(call.principal.tenant_id, write=True) as connection:
         await webhooks.delete(connection, webhook_id, now=call.now)
-    await call.services.couriers.changed(webhook_id)
+    await _tell_courier(call, webhook_id)
     return wire.WebhookDeleted(webhook_id=webhook_id, deleted_at=to_text(call.now))
 
 
@@ -109,7 +113,7 @@ async def rotate_secret(call: Call[wire.RotateSecret | None, None]) -> wire.Secr
 
     async with call.services.reader.tenant(call.principal.tenant_id, write=True) as connection:
         answer = await idempotency.once(connection, marks, wire.SecretRotated, rotate)
-    await call.services.couriers.changed(webhook_id)
+    await _tell_courier(call, webhook_id)
     return answer if body.secret else msgspec.structs.replace(answer, secret=secret)
 
 
@@ -124,9 +128,21 @@ async def validate(call: Call[None, None]) -> wire.Validation:
     outcome = await call.services.couriers.validate(webhook_id)
     answer = wire.validation(webhook_id, outcome)
     async with call.services.reader.tenant(tenant_id, write=True) as connection:
-        await webhooks.note_validation(connection, webhook_id, outcome.at)
+        await webhooks.note_validation(connection, webhook_id, outcome.at, is_success=outcome.is_success)
         await idempotency.keep(connection, marks, answer)
     return answer
+
+
+async def _tell_courier(call: Call[Any, None], webhook_id: str) -> None:
+    """Have what is sent from now on be as was committed.
+
+    That is done whoever hears of it, so that the answer is no error where the courier is away: it reads the webhook
+    when it is back.
+    """
+    try:
+        await call.services.couriers.changed(webhook_id)
+    except Unavailable as error:
+        log.warning("courier was not told of a change", webhook_id=webhook_id, error=error.message)
 
 
 def _status(body: wire.ChangeWebhook) -> WebhookStatus | None:

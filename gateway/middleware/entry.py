@@ -12,6 +12,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from gateway.middleware import errors
+from gateway.middleware.limits import RATE_HEADERS
 from gateway.middleware.metrics import Metrics
 from gateway.middleware.under_way import UnderWay
 from orchestrator import ids
@@ -97,6 +98,7 @@ async def add_headers(request: web.Request, answer: web.StreamResponse) -> None:
     """Headers that every answer has, streams included; a signal of the framework."""
     request_id = request.get(REQUEST_ID)  # None where the framework refused before the application was asked
     add_common_headers(answer, uuid4() if request_id is None else request_id)
+    answer.headers.update(request.get(RATE_HEADERS, {}))
 
 
 def add_common_headers(answer: web.StreamResponse, request_id: UUID) -> None:

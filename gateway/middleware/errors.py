@@ -21,6 +21,7 @@ STATUSES: dict[type[TMSError], HTTPStatus] = {
     errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.UnsupportedMedia: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     errors.ValidationFailed: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.TMSError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
@@ -69,7 +70,7 @@ class _MethodNotAllowed(errors.MethodNotAllowed):
 
 def _headers(error: TMSError) -> dict[str, str]:
     match error:
-        case errors.Unavailable():
+        case errors.Unavailable() | errors.RateLimited():
             return {"Retry-After": str(error.retry_after)}
         case errors.Unauthorized():
             return {"WWW-Authenticate": "Bearer"}

@@ -55,7 +55,7 @@ class ExecutionDeliveryQuery(msgspec.Struct, frozen=True, kw_only=True):
         return DeliveryFilter(execution_id=execution_id, status=self.status, event=self.event)
 
 
-class Recover(msgspec.Struct, frozen=True):
+class Recover(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of a recovery: all that failed or was missed, created then or later, is sent again."""
 
     since: Timestamp

@@ -1,5 +1,6 @@
 """Webhooks on the wire: how they are registered, changed and printed (X-031 to X-042)."""
 
+from datetime import datetime
 from typing import Annotated, Literal, TypeVar
 
 import msgspec
@@ -83,7 +84,7 @@ class NewFilters(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fie
         )
 
 
-class CreateWebhook(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class CreateWebhook(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """The body of a registration (X-031, X-036). With `active` false it is paused from the start."""
 
     url: Url
@@ -108,14 +109,14 @@ class ChangeWebhook(msgspec.Struct, frozen=True, kw_only=True, rename="camel", f
     active: bool | None = None
 
 
-class RotateSecret(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class RotateSecret(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """The body of a rotation, which may be left out. The former secret signs as well for `overlapSeconds`."""
 
     secret: Secret | None = None
     overlap_seconds: Annotated[int, Meta(ge=0, le=LONGEST_OVERLAP_SECONDS)] = DAY_SECONDS
 
 
-class SendSample(msgspec.Struct, frozen=True):
+class SendSample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of a request for a sample: of which event, subscribed to or not."""
 
     event: WebhookEvent
@@ -240,9 +241,9 @@ def rotated(webhook: model.Webhook) -> SecretRotated:
     )
 
 
-def printed(webhook: model.Webhook) -> Webhook:
-    """As it is shown and listed."""
-    policy = webhook.retry_policy
+def printed(webhook: model.Webhook, now: datetime) -> Webhook:
+    """As it is shown and listed; a former secret whose time has passed is none."""
+    policy, former_until = webhook.retry_policy, webhook.former_secret_until
     return Webhook(
         webhook_id=webhook.webhook_id,
         url=webhook.url,
@@ -255,7 +256,7 @@ def printed(webhook: model.Webhook) -> Webhook:
         status_reason=webhook.status_reason,
         failing_since=to_text_or_none(webhook.failing_since),
         last_validated_at=to_text_or_none(webhook.last_validated_at),
-        former_secret_until=to_text_or_none(webhook.former_secret_until),
+        former_secret_until=to_text(former_until) if former_until is not None and former_until > now else None,
     )
 
 

@@ -14,7 +14,8 @@ STANDARD_JITTER: Final = 0.1
 LONGEST_PAUSE: Final = 24 * 3600.0
 """Seconds that an endpoint can put us off for at the most."""
 
-_ASKS_TO_WAIT: Final = frozenset({429, 502, 503, 504})
+ASKS_TO_WAIT: Final = frozenset({429, 502, 503, 504})
+"""Statuses with which `Retry-After` is obeyed."""
 
 
 def next_delay(policy: RetryPolicy, retries_done: int, jitter: float) -> float | None:
@@ -61,6 +62,6 @@ def after_outcome(policy: RetryPolicy, tries: int, outcome: Outcome, now: dateti
 
 def pause(outcome: Outcome) -> float:
     """Seconds that an endpoint asked to be left in peace, from 0 to `LONGEST_PAUSE`; it speaks for all deliveries."""
-    if outcome.retry_after is None or outcome.status_code not in _ASKS_TO_WAIT:
+    if outcome.retry_after is None or outcome.status_code not in ASKS_TO_WAIT:
         return 0.0
     return min(max(outcome.retry_after, 0.0), LONGEST_PAUSE)

@@ -1,5 +1,6 @@
 """What a gateway holds of the couriers: the right one is asked, and a restart of it is not seen by the caller."""
 
+import asyncio
 from collections.abc import Sequence
 
 import pytest
@@ -82,3 +83,14 @@ async def test_a_webhook_that_its_courier_does_not_know_is_none() -> None:
     courier.outcome = None
     with pytest.raises(NotFound):
         await Couriers([courier], wait_seconds=5).validate("wh_000")
+
+
+async def test_a_courier_that_hangs_makes_the_caller_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    class HungCourier(ScriptedCourier):
+        async def changed(self, webhook_id: str) -> None:
+            await super().changed(webhook_id)
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr("actors.couriers.CALL_SECONDS", 0.01)
+    with pytest.raises(Unavailable):
+        await Couriers([HungCourier()], wait_seconds=5).changed("wh_1")

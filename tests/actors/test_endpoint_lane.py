@@ -1,10 +1,12 @@
 """A lane with a passed clock: what may start, in which order, how much at once, and what it wants to know."""
 
 import math
+from datetime import timedelta
 
+import msgspec
 import pytest
 
-from actors.endpoint_lane import CONCURRENCY, NOTHING, EndpointLane, Wanted
+from actors.endpoint_lane import CONCURRENCY, LULL, NOTHING, EndpointLane, Wanted
 from orchestrator.webhooks.pacing import FAILURES_TO_OPEN, FIRST_COOL_DOWN
 from storage.deliveries import Due
 from tests.lane_rows import destination, due, outcome
@@ -189,7 +191,9 @@ def test_rows_are_asked_for_when_few_are_left_and_there_may_be_more() -> None:
     assert lane.ask(MOST) == Wanted(MOST, 0)
     assert lane.wanted(MOST) == NOTHING, "the answer is under way"
     lane.take_in(Wanted(MOST, 0), [due() for _ in range(MOST)], ())
-    assert lane.wanted(MOST) == NOTHING, "there is enough"
+    assert lane.ask(MOST) == Wanted(0, MOST), "there is enough, but it may hide retries"
+    lane.take_in(Wanted(0, MOST), (), ())
+    assert lane.wanted(MOST) == NOTHING
     for _ in range(MOST * 3 // 4):
         assert lane.start(0.0) is not None
         lane.end(outcome(), 0.0)
@@ -219,6 +223,68 @@ def test_behind_an_open_breaker_retries_are_asked_for_by_themselves() -> None:
     lane.take_in(Wanted(0, MOST), (), [due(tries=1) for _ in range(3)])
     lane.nudge()
     assert lane.wanted(MOST) == Wanted(0, MOST - 3)
+
+
+def test_a_retry_does_not_wait_behind_a_backlog() -> None:
+    lane = EndpointLane("wh_1", 0)
+    lane.open(destination())
+    firsts, retry = [due() for _ in range(MOST)], due(tries=1)
+    lane.take_in(lane.ask(MOST), firsts, ())
+    lane.take_in(lane.ask(MOST), (), [retry])
+    lane.take_in(Wanted(MOST, MOST), [retry], [retry])
+    assert lane.waiting == MOST + 1, "what comes twice is taken once"
+    started = lane.start(0.0)
+    assert started is not None
+    assert started.due == retry
+
+
+def test_retries_are_not_asked_for_where_the_answer_had_them_all() -> None:
+    lane = lane_of(due(), due(tries=1))
+    assert lane.wanted(MOST) == NOTHING
+    lane.nudge()
+    assert lane.wanted(MOST) == Wanted(MOST - 2, 0)
+
+
+def test_behind_an_open_breaker_many_retries_are_not_read_one_by_one() -> None:
+    lane = refusing(lane_of())
+    lane.nudge()
+    lane.take_in(lane.ask(MOST), [due(tries=1)], [due(tries=1) for _ in range(MOST)])
+    assert lane.wanted(MOST) == NOTHING
+    assert lane.waiting == MOST + 1
+
+
+def test_a_lane_is_slow_until_a_request_ends_well_and_soon() -> None:
+    lane = lane_of(*(due() for _ in range(4)))
+    assert lane.is_slow
+    for ended, is_slow in (
+        (outcome(), False),
+        (msgspec.structs.replace(outcome(), duration_ms=1001), True),
+        (outcome(), False),
+        (outcome(500), True),
+    ):
+        assert lane.start(0.0) is not None
+        lane.end(ended, 0.0)
+        assert lane.is_slow is is_slow
+
+
+def test_a_stretch_of_failures_begins_anew_after_a_lull() -> None:
+    lane = lane_of(*(due() for _ in range(3)))
+    first = outcome(500)
+    for pause, is_anew in ((timedelta(0), True), (LULL, False), (LULL + timedelta(seconds=1), True)):
+        first = msgspec.structs.replace(first, at=first.at + pause)
+        assert lane.start(0.0) is not None
+        lane.end(first, 0.0)
+        assert (lane.failing_since == first.at) is is_anew
+
+
+def test_a_visitor_that_succeeds_ends_the_stretch_of_failures() -> None:
+    lane = refusing(lane_of())
+    lane.visitor_begin()
+    lane.visitor_end(0.0, is_success=False)
+    assert lane.failing_since is not None
+    lane.visitor_begin()
+    lane.visitor_end(0.0, is_success=True)
+    assert lane.failing_since is None
 
 
 def test_failing_since_is_the_first_failure_since_the_last_success() -> None:

@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from actors import lanes as lanes_module
 from actors.endpoint_lane import CONCURRENCY, EndpointLane, Started
-from actors.lanes import IN_FLIGHT, MOST_WAITING, PREFETCH, Lanes
+from actors.lanes import IN_FLIGHT, MOST_SLOW, MOST_WAITING, PREFETCH, Lanes
 from storage.deliveries import Due
 from tests.lane_rows import destination, due, outcome
 
@@ -65,6 +65,52 @@ def test_hanging_endpoints_hold_up_nobody_else() -> None:
     opened(lanes, "works")
     filled(lanes, 10)
     assert {started.lane.webhook_id for started in starts(lanes, 0.0)} == {"works"}
+
+
+def proven(lanes: Lanes, *webhook_ids: str) -> None:
+    """Open lanes that have answered soon."""
+    opened(lanes, *webhook_ids)
+    filled(lanes, 1)
+    for started in starts(lanes, 0.0):
+        lanes.end(started, outcome(), 0.0)
+        started.lane.recorded(started.due.delivery_id)
+        lanes.nudge(started.lane)
+
+
+def test_hundreds_of_slow_endpoints_leave_room_for_the_others() -> None:
+    lanes = Lanes()
+    proven(lanes, *(f"fast_{number}" for number in range(50)))
+    opened(lanes, *(f"slow_{number}" for number in range(400)))
+    filled(lanes, 10)
+    held = Counter(started.lane.webhook_id[:4] for started in starts(lanes, 0.0))
+    assert held == {"fast": 50 * CONCURRENCY, "slow": MOST_SLOW}
+
+
+def test_beyond_its_part_each_slow_endpoint_gets_one_place() -> None:
+    lanes = Lanes()
+    slow = opened(lanes, *(f"slow_{number}" for number in range(MOST_SLOW + 100)))
+    filled(lanes, 10)
+    started = starts(lanes, 0.0)
+    assert len(started) == len({one.lane for one in started}) == len(slow)
+    lanes.end(started[0], outcome(500), 14.0)
+    assert [one.lane for one in starts(lanes, 14.0)] == [started[0].lane]
+
+
+def test_a_fast_endpoint_counts_as_slow_as_soon_as_a_request_lasts() -> None:
+    lanes = Lanes()
+    proven(lanes, *(f"wh_{number}" for number in range(MOST_SLOW // 2)))
+    filled(lanes, 3)
+    begun = starts(lanes, 0.0)
+    assert len(begun) == IN_FLIGHT * 3 // 4
+    for started in begun[: MOST_SLOW // 2]:
+        lanes.end(started, outcome(), 1.5)
+    for lane in lanes:
+        lanes.nudge(lane)
+    filled(lanes, 10)
+    assert starts(lanes, 1.5) == [], "what still lasts holds as much as slow ones may"
+    for started in begun[MOST_SLOW // 2 :]:
+        lanes.end(started, outcome(), 1.5)
+    assert len(starts(lanes, 1.5)) == IN_FLIGHT
 
 
 def test_a_lane_that_waits_is_looked_at_when_its_time_has_come() -> None:
@@ -199,7 +245,7 @@ class AnyOrder(RuleBasedStateMachine):
         assert self.lanes.waiting == sum(lane.waiting for lane in self.lanes)
         for lane in self.lanes:
             assert lane.in_flight <= CONCURRENCY
-            assert lane.waiting <= PREFETCH + CONCURRENCY
+            assert lane.waiting <= 2 * PREFETCH
 
     def teardown(self) -> None:
         """Everything gets its turn in the end."""

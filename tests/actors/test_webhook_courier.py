@@ -7,18 +7,21 @@ from datetime import datetime, timedelta
 from ipaddress import ip_network
 from typing import Any
 
+import asyncpg
 import msgspec
 import pytest
 
 from actors import webhook_courier
+from actors.dispatcher import MOST_VISITORS
 from actors.webhook_courier import CourierSettings, WebhookCourier
 from actors.webhook_sender import WebhookSender
+from orchestrator.errors import Unavailable
 from orchestrator.webhooks.addresses import Policy
 from orchestrator.webhooks.model import DeliveryStatus, Outcome, RetryPolicy, Webhook, WebhookEvent, WebhookStatus
 from orchestrator.webhooks.pacing import FAILURES_TO_OPEN
 from orchestrator.webhooks.sealing import NONCE_BYTES, Sealer
 from server.stores import Stores
-from storage import delivery_log, webhooks
+from storage import deliveries, delivery_log, webhooks
 from storage.bus import Bus
 from storage.delivery_log import DeliveryDetails
 from storage.postgres import DirectConnection
@@ -592,3 +595,104 @@ async def test_an_outcome_that_the_database_cannot_take_harms_no_other(
 
     await eventually(is_given_up)
     assert (await details(connection, lost)).attempts == []
+
+
+async def test_a_delivery_whose_outcome_was_lost_is_made_again_after_a_while(
+    make_courier: MakeCourier,
+    register: Register,
+    receiver: Receiver,
+    connection: DirectConnection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    send = WebhookSender.send
+
+    async def damaged(self: WebhookSender, *arguments: Any) -> Outcome:
+        outcome = await send(self, *arguments)
+        return msgspec.structs.replace(outcome, duration_ms=-1) if outcome.is_gone else outcome
+
+    monkeypatch.setattr(WebhookSender, "send", damaged)
+    monkeypatch.setattr("actors.recorder.LOST_SECONDS", 0.05)
+    receiver.answer("/hook", 410, 200)
+    hook = await register()
+    make_courier()
+    (delivery_id,) = await told(connection, [hook], at=orders.now())
+    found = await reaches(connection, delivery_id, DeliveryStatus.DELIVERED)
+    assert (len(found.attempts), len(receiver.arrivals)) == (1, 2)
+
+
+async def test_a_fault_of_the_database_costs_no_outcome(
+    make_courier: MakeCourier,
+    register: Register,
+    receiver: Receiver,
+    connection: DirectConnection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    record = deliveries.record
+    faults: list[Exception] = [asyncpg.UndefinedTableError("it is being moved")]
+
+    async def failing(*arguments: Any) -> None:
+        if faults:
+            raise faults.pop()
+        await record(*arguments)
+
+    monkeypatch.setattr(deliveries, "record", failing)
+    hook = await register()
+    courier = make_courier()
+    (delivery_id,) = await told(connection, [hook], at=orders.now())
+    await reaches(connection, delivery_id, DeliveryStatus.DELIVERED)
+    assert len(receiver.arrivals) == 1
+    assert (await courier.status())["claims"] == 2
+
+
+async def test_a_replaced_courier_that_has_nothing_to_record_sends_nothing_more(
+    make_courier: MakeCourier, register: Register, receiver: Receiver, connection: DirectConnection, partition: int
+) -> None:
+    hook = await register()
+    courier = make_courier()
+    await eventually(lambda: _has_claimed(courier))
+    await deliveries.claim(connection, partition)
+    await told(connection, [hook], at=orders.now())
+
+    async def has_resigned() -> bool:
+        return (await courier.status())["epoch"] == 0
+
+    await eventually(has_resigned)
+    assert receiver.arrivals == []
+
+
+async def test_a_change_of_what_requests_do_not_depend_on_cuts_none_off(
+    make_courier: MakeCourier,
+    register: Register,
+    receiver: Receiver,
+    connection: DirectConnection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("actors.dispatcher.GRACE_SECONDS", 0.05)
+    gate = Gate(receiver, "/hook")
+    hook = await register()
+    courier = make_courier()
+    (delivery_id,) = await told(connection, [hook], at=orders.now())
+    await receiver.got("/hook")
+    await webhooks.update(connection, hook.webhook_id, Change(retry_policy=NO_RETRY), now=orders.now())
+    await courier.changed(hook.webhook_id)
+    assert (await courier.status())["in_flight"] == 1
+    gate.open()
+    await reaches(connection, delivery_id, DeliveryStatus.DELIVERED)
+    assert len(receiver.arrivals) == 1
+
+
+async def test_only_a_few_test_requests_wait_for_one_endpoint(
+    make_courier: MakeCourier, register: Register, receiver: Receiver, connection: DirectConnection
+) -> None:
+    Gate(receiver, "/hook")
+    hook = await register()
+    courier = make_courier(rate=1)
+    await told(connection, [hook], at=orders.now())
+    await receiver.got("/hook")
+    asked = [asyncio.create_task(courier.validate(hook.webhook_id)) for _ in range(MOST_VISITORS + 1)]
+    (refused,), waiting = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+    with pytest.raises(Unavailable):
+        await refused
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)

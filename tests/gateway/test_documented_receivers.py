@@ -205,6 +205,6 @@ def test_the_page_knows_every_event_route_and_setting() -> None:
     settings = {
         name: default or "none"
         for name, default, _ in config.describe()
-        if name.startswith("TMS_WEBHOOK_") or name == "TMS_PROGRESS_SECONDS"
+        if name.startswith("TMS_WEBHOOK_") or name in ("TMS_LIMIT_WEBHOOKS", "TMS_PROGRESS_SECONDS")
     }
     assert {name: default.removesuffix(".0") for name, default in settings.items()} == defaults

@@ -138,6 +138,7 @@ async def test_all_vocabularies_can_be_subscribed_to(newcomer: Api, event: str) 
         ({"filters": {"testSuite": ["smoke"]}}, {"filters"}),
         ({"filters": {"statuses": ["created"], "branches": [""]}}, {"filters.statuses[0]", "filters.branches[0]"}),
         ({"active": "no"}, {"active"}),
+        ({"filter": {}}, {"body"}),
     ],
 )
 async def test_what_is_wrong_is_named_and_nothing_is_stored(
@@ -326,6 +327,25 @@ async def test_a_rotation_shows_a_secret_that_it_made_and_no_other(newcomer: Api
     ):
         refused = await newcomer.post(f"{path}/rotate-secret", body)
         assert (refused.status, list(refused.fields)) == (422, [wrong])
+
+
+@pytest.mark.parametrize(
+    ("action", "body", "misspelt"),
+    [
+        ("rotate-secret", {"overlap_seconds": 0}, "overlap_seconds"),
+        ("sample", {"event": "shard.started", "executionId": "exec_1"}, "executionId"),
+        ("recover", {"since": "2025-08-04T00:00:00Z", "until": "2025-08-05T00:00:00Z"}, "until"),
+    ],
+)
+async def test_a_field_that_is_unknown_is_named(newcomer: Api, action: str, body: Any, misspelt: str) -> None:
+    path = f"/api/webhooks/{await registered(newcomer)}"
+
+    refused = await newcomer.post(f"{path}/{action}", body)
+
+    assert (refused.status, list(refused.fields)) == (422, ["body"])
+    assert misspelt in refused.fields["body"]
+    assert (await newcomer.get(path)).json["formerSecretUntil"] is None
+    assert (await newcomer.get(f"{path}/deliveries")).json["deliveries"] == []
 
 
 @pytest.mark.contract("X-085")

@@ -21,6 +21,7 @@ from orchestrator.identity.roles import Role
 from server.stores import Stores
 from storage import identity
 from storage.bus import Bus
+from storage.counters import Counters
 from storage.postgres import DirectConnection, Reader
 from tests import orders
 from tests.live.client import Client, RawReader, closed_with, take
@@ -55,6 +56,7 @@ class Gateway:
             mailbox=Mailbox([], 1.0),
             couriers=Couriers([], 1.0),
             bus=self._bus,
+            counters=Counters(self._stores.redis_url),
             secret_key=b"k" * 32,
             actors={},
         )

@@ -1,7 +1,7 @@
 """Messages and deliveries as owners write them, and as couriers take, record and end them."""
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import asyncpg
 import msgspec
@@ -20,6 +20,7 @@ from orchestrator.webhooks.model import (
 )
 from storage import deliveries, delivery_log, webhooks
 from storage.deliveries import DeliveryRow, Due, Endpoint, MessageRow
+from storage.delivery_log import DeliveryFilter
 from storage.postgres import DirectConnection, Reader
 from storage.webhooks import Change
 from tests.registrations import (
@@ -158,7 +159,10 @@ async def test_a_backlog_is_not_looked_at(undone: DirectConnection, tenant: int,
     for hook in dead:
         await backlog(undone, hook, BACKLOG // len(dead), DeliveryStatus.PENDING)
     fresh = [(await told(undone, [healthy], at=NOW + n * SECOND))[0] for n in range(20)]
-    retried = [attempt(healthy, one, due_at=NOW, status_code=500) for one in fresh[:2]]
+    retried = [
+        attempt(healthy, one, was_due_at=NOW + n * SECOND, due_at=NOW, status_code=500)
+        for n, one in enumerate(fresh[:2])
+    ]
     await deliveries.record(undone, retried)
     if statistics == "fresh":
         await undone.execute("ANALYZE webhook_deliveries, webhook_messages")
@@ -190,7 +194,7 @@ async def test_only_the_rows_recorded_are_looked_at(undone: DirectConnection, te
 
     for _ in range(PLANNINGS):
         due = await deliveries.due(undone, {hook.webhook_id: 100}, soon)
-        attempts = [attempt(hook, row.delivery_id, due_at=LATER, status_code=500) for row in due]
+        attempts = [attempt(hook, row.delivery_id, was_due_at=row.due_at, due_at=LATER, status_code=500) for row in due]
         before = await rows_read(undone)
         await deliveries.record(undone, attempts)
         assert await rows_read(undone) - before == Read(deliveries=100)
@@ -217,7 +221,8 @@ async def test_a_failure_is_tried_again_until_it_is_given_up(connection: DirectC
     assert (waiting.status, waiting.due_at, waiting.ended_at) == (DeliveryStatus.PENDING, LATER, None)
     assert (waiting.attempts, waiting.tries, waiting.last_status_code) == (1, 1, 503)
 
-    await deliveries.record(connection, [attempt(hook, delivery_id, 2, status_code=None, error="The connection broke")])
+    last = attempt(hook, delivery_id, 2, was_due_at=LATER, status_code=None, error="The connection broke")
+    await deliveries.record(connection, [last])
     given_up = await delivery(connection, delivery_id)
     assert (given_up.status, given_up.due_at, given_up.attempts) == (DeliveryStatus.FAILED, None, 2)
     assert (given_up.last_status_code, given_up.last_error) == (None, "The connection broke")
@@ -250,6 +255,30 @@ async def test_recording_the_same_again_changes_nothing(connection: DirectConnec
 
     assert [await delivery_log.get(connection, one) for one in (delivered, queued_again)] == before
     assert before[1].delivery.status is DeliveryStatus.PENDING
+
+
+@pytest.mark.parametrize("retry_at", [None, LATER + SECOND])
+async def test_a_delivery_queued_again_during_an_attempt_is_sent_again_unless_it_succeeds(
+    connection: DirectConnection, tenant: int, retry_at: datetime | None
+) -> None:
+    hook = await registered(connection, tenant)
+    first, tried, taken = [(await told(connection, [hook]))[0] for _ in range(3)]
+    await deliveries.record(connection, [attempt(hook, tried, due_at=NOW + SECOND, status_code=500)])
+    for one in (first, tried, taken):
+        await delivery_log.requeue(connection, one, LATER)
+
+    ended = [
+        attempt(hook, first, due_at=retry_at, status_code=500),
+        attempt(hook, tried, 2, was_due_at=NOW + SECOND, due_at=retry_at, status_code=502),
+        attempt(hook, taken),
+    ]
+    await deliveries.record(connection, ended)
+
+    for one, attempts, code in ((first, 1, 500), (tried, 2, 502)):
+        waiting = await delivery(connection, one)
+        assert (waiting.status, waiting.due_at, waiting.ended_at) == (DeliveryStatus.PENDING, LATER, None)
+        assert (waiting.attempts, waiting.tries, waiting.last_status_code) == (attempts, 0, code)
+    assert (await delivery(connection, taken)).status is DeliveryStatus.DELIVERED
 
 
 async def test_a_delivery_that_ended_meanwhile_stays_so_and_keeps_the_attempt(
@@ -368,7 +397,7 @@ async def test_who_wants_to_know_is_told_of_a_disabled_webhook(
     broken = await registered(connection, tenant, events=(EVENT, DISABLED))
     told_of_it = [await registered(connection, tenant, courier=n, events=(DISABLED,)) for n in (1, 1, 2)]
     await registered(connection, tenant)
-    await registered(connection, tenant, events=(DISABLED,), status=WebhookStatus.INACTIVE)
+    paused = await registered(connection, tenant, events=(DISABLED,), status=WebhookStatus.INACTIVE)
     foreign = await registered(connection, other_tenant, events=(DISABLED,))
 
     due = await deliveries.disable(connection, broken.webhook_id, DisabledReason.GONE, "It answered 410.", NOW)
@@ -382,6 +411,8 @@ async def test_who_wants_to_know_is_told_of_a_disabled_webhook(
         (DISABLED, messages.disabled(broken.webhook_id, DisabledReason.GONE, "It answered 410.", NOW))
     }
     assert len({row.message_id for row in rows}) == 1
+    missed, _ = await delivery_log.page(connection, DeliveryFilter(webhook_id=paused.webhook_id), after=None, limit=5)
+    assert [(one.event, one.status) for one in missed] == [(DISABLED, DeliveryStatus.MISSED)]
     after = await webhooks.get(connection, broken.webhook_id)
     assert (after.status, after.status_reason) == (WebhookStatus.DISABLED, "It answered 410.")
 

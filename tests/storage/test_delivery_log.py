@@ -30,7 +30,8 @@ async def listed(connection: DirectConnection, **wanted: Any) -> list[str]:
 async def ended(connection: DirectConnection, hook: Webhook, code: int, **message: Any) -> str:
     """A delivery that was tried once."""
     [delivery_id] = await told(connection, [hook], **message)
-    await deliveries.record(connection, [attempt(hook, delivery_id, at=message.get("at", NOW), status_code=code)])
+    at = message.get("at", NOW)
+    await deliveries.record(connection, [attempt(hook, delivery_id, was_due_at=at, at=at, status_code=code)])
     return delivery_id
 
 
@@ -169,7 +170,7 @@ async def test_many_are_recovered_part_by_part_even_if_some_fail_again(
         return await delivery_log.recover(connection, hook.webhook_id, since=NOW, now=LATER, limit=2)
 
     assert await recovered() == 2
-    await deliveries.record(connection, [attempt(hook, written[0], 2, at=LATER, status_code=500)])
+    await deliveries.record(connection, [attempt(hook, written[0], 2, was_due_at=LATER, at=LATER, status_code=500)])
     assert [await recovered(), await recovered(), await recovered()] == [2, 1, 0]
     rows = await deliveries.due(connection, {hook.webhook_id: 10}, LATER)
     assert [row.delivery_id for row in rows] == written[1:]

@@ -1,5 +1,6 @@
 """What is made ahead of need, and what is forgotten when it is old."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
@@ -10,6 +11,7 @@ from orchestrator.webhooks.model import DeliveryStatus
 from storage import deliveries, delivery_log, retention, webhooks
 from storage.delivery_log import DeliveryFilter
 from storage.postgres import DirectConnection
+from tests.patience import eventually
 from tests.registrations import NOW, attempt, delivery, registered, told
 
 OLD = NOW - timedelta(days=retention.DELIVERY_DAYS, seconds=1)
@@ -123,3 +125,23 @@ async def test_all_is_forgotten_however_many_batches_it_takes(
     await retention.forget_deliveries(undone, NOW)
     statuses = await undone.fetch("SELECT status FROM webhook_deliveries WHERE tenant_id = $1", tenant)
     assert [row["status"] for row in statuses] == ["failed"] * 4
+
+
+async def test_a_delivery_queued_again_while_the_old_are_forgotten_stays(
+    connection: DirectConnection, second: DirectConnection, tenant: int
+) -> None:
+    hook = await registered(connection, tenant)
+    [delivery_id] = await told(connection, [hook], at=OLD, status=DeliveryStatus.MISSED)
+
+    async def is_waiting() -> bool:
+        blocked: bool = await second.fetchval(
+            "SELECT cardinality(pg_blocking_pids($1)) > 0", connection.get_server_pid()
+        )
+        return blocked
+
+    async with asyncio.TaskGroup() as tasks, second.transaction():
+        await delivery_log.requeue(second, delivery_id, NOW)
+        tasks.create_task(retention.forget_deliveries(connection, NOW))
+        await eventually(is_waiting)
+
+    assert (await delivery(connection, delivery_id)).status is DeliveryStatus.PENDING

@@ -58,18 +58,11 @@ async def test_the_same_url_and_events_in_any_order_conflict_and_name_the_other(
         assert await webhooks.create(mine, fewer, b"sealed") == fewer
 
 
-async def test_a_repeated_registration_gives_the_webhook_as_it_is(connection: DirectConnection, tenant: int) -> None:
-    wanted = webhook(tenant)
-    await webhooks.create(connection, wanted, b"sealed")
-    await webhooks.update(connection, wanted.webhook_id, Change(status=WebhookStatus.INACTIVE), now=LATER)
-
-    again = await webhooks.create(connection, wanted, b"other")
-
-    assert again.status is WebhookStatus.INACTIVE
-    assert (await endpoint(connection, wanted.webhook_id)).secret == b"sealed"
-    await webhooks.delete(connection, wanted.webhook_id, now=LATER)
-    with pytest.raises(Conflict, match="deleted"):
-        await webhooks.create(connection, wanted, b"sealed")
+async def test_an_id_is_registered_once(connection: DirectConnection, tenant: int) -> None:
+    hook = await registered(connection, tenant)
+    with pytest.raises(Conflict, match=hook.webhook_id):
+        await webhooks.create(connection, hook, b"other")
+    assert (await endpoint(connection, hook.webhook_id)).secret == b"sealed"
 
 
 async def test_other_tenants_and_deleted_webhooks_do_not_conflict(
@@ -129,6 +122,17 @@ async def test_a_webhook_that_is_made_active_is_not_failing(connection: DirectCo
     assert (active.status, active.status_reason, active.failing_since) == (WebhookStatus.ACTIVE, None, None)
 
 
+async def test_a_webhook_that_goes_elsewhere_is_not_failing(connection: DirectConnection, tenant: int) -> None:
+    hook = await registered(connection, tenant)
+    [delivery_id] = await told(connection, [hook])
+    await deliveries.record(connection, [attempt(hook, delivery_id, status_code=500)])
+
+    same = await webhooks.update(connection, hook.webhook_id, Change(url=hook.url), now=LATER)
+    assert same.failing_since == NOW
+    moved = await webhooks.update(connection, hook.webhook_id, Change(url=f"{hook.url}/new"), now=LATER)
+    assert moved.failing_since is None
+
+
 async def test_a_former_secret_is_kept_for_its_overlap_only(reader: Reader, tenant: int) -> None:
     async with reader.tenant(tenant, write=True) as mine:
         hook = await webhooks.create(mine, webhook(tenant), b"first")
@@ -146,9 +150,12 @@ async def test_a_former_secret_is_kept_for_its_overlap_only(reader: Reader, tena
 
 async def test_a_validation_is_noted(reader: Reader, tenant: int) -> None:
     async with reader.tenant(tenant, write=True) as mine:
-        hook = await webhooks.create(mine, webhook(tenant), b"sealed")
-        await webhooks.note_validation(mine, hook.webhook_id, LATER)
-        assert (await webhooks.get(mine, hook.webhook_id)).last_validated_at == LATER
+        hook = await webhooks.create(mine, webhook(tenant, failing_since=NOW), b"sealed")
+        await webhooks.note_validation(mine, hook.webhook_id, LATER, is_success=False)
+        noted = await webhooks.get(mine, hook.webhook_id)
+        assert (noted.last_validated_at, noted.failing_since) == (LATER, hook.failing_since)
+        await webhooks.note_validation(mine, hook.webhook_id, LATER, is_success=True)
+        assert (await webhooks.get(mine, hook.webhook_id)).failing_since is None
 
 
 async def test_pages_have_the_newest_first_and_no_deleted_ones(reader: Reader, tenant: int) -> None:
@@ -211,7 +218,7 @@ async def test_another_tenant_sees_and_changes_nothing(
         assert await webhooks.page(theirs, EVERYTHING, after=None, limit=10) == ([], None)
         assert await webhooks.subscriptions(theirs, [tenant]) == {}
         assert await deliveries.endpoint(theirs, hook.webhook_id) is None
-        await webhooks.note_validation(theirs, hook.webhook_id, LATER)
+        await webhooks.note_validation(theirs, hook.webhook_id, LATER, is_success=True)
         for refused in (
             webhooks.get(theirs, hook.webhook_id),
             webhooks.update(theirs, hook.webhook_id, Change(url="https://x.example.com/"), now=LATER),
@@ -302,7 +309,7 @@ async def test_the_revision_changes_with_who_is_told_of_what_and_only_then(
     await deliveries.record(connection, [attempt(hook, delivery_id, status_code=500)])
     async with reader.tenant(tenant, write=True) as mine:
         await webhooks.rotate(mine, hook.webhook_id, b"other", former_until=None, now=LATER)
-        await webhooks.note_validation(mine, hook.webhook_id, LATER)
+        await webhooks.note_validation(mine, hook.webhook_id, LATER, is_success=False)
     assert not await has_changed()
 
     await deliveries.disable(connection, hook.webhook_id, DisabledReason.GONE, "It is gone.", LATER)
