@@ -11,7 +11,7 @@ from datetime import datetime
 from orchestrator import ids
 from orchestrator.timestamps import to_text
 from orchestrator.webhooks import messages
-from orchestrator.webhooks.model import DeliveryStatus, Subscription, WebhookStatus
+from orchestrator.webhooks.model import Subscription, WebhookStatus
 from storage import deliveries
 from storage.deliveries import DeliveryRow, MessageRow
 from storage.postgres import Connection
@@ -44,24 +44,13 @@ class Outbox:
         """
         if not webhooks:
             return
-        message_id, tenant_id = ids.new_id("msg", self._now), webhooks[0].tenant_id
         body = messages.body(event, execution_id, to_text(at), data_text)
-        self._messages.append(MessageRow(message_id, tenant_id, event, execution_id, body, self._now))
+        tenant_id = webhooks[0].tenant_id
+        message = MessageRow(ids.new_id("msg", self._now), tenant_id, event, execution_id, body, self._now)
+        self._messages.append(message)
+        self._deliveries += deliveries.addressed(message, webhooks)
         for webhook in webhooks:
-            is_active = webhook.status is WebhookStatus.ACTIVE
-            self._deliveries.append(
-                DeliveryRow(
-                    ids.new_id("dlv", self._now),
-                    tenant_id,
-                    webhook.webhook_id,
-                    message_id,
-                    event,
-                    execution_id,
-                    DeliveryStatus.PENDING if is_active else DeliveryStatus.MISSED,
-                    self._now,
-                )
-            )
-            if is_active:
+            if webhook.status is WebhookStatus.ACTIVE:
                 self.due[webhook.courier].add(webhook.webhook_id)
 
     async def write(self, connection: Connection) -> None:

@@ -3,25 +3,26 @@
 What became of them is read in `storage.delivery_log`.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
 
 from orchestrator import ids
 from orchestrator.errors import StaleOwner
-from orchestrator.webhooks import messages
+from orchestrator.webhooks import filters, messages
 from orchestrator.webhooks.model import (
     DeliveryStatus,
     DisabledReason,
     Outcome,
     RetryPolicy,
+    Subscription,
     WebhookEvent,
     WebhookStatus,
 )
 from storage.executions import Row
 from storage.postgres import Connection
-from storage.webhooks import retry_policies
+from storage.webhooks import retry_policies, subscriptions
 
 
 class MessageRow(msgspec.Struct, frozen=True):
@@ -46,6 +47,23 @@ class DeliveryRow(msgspec.Struct, frozen=True):
     execution_id: str | None
     status: DeliveryStatus
     created_at: datetime
+
+
+def addressed(message: MessageRow, webhooks: Iterable[Subscription]) -> list[DeliveryRow]:
+    """The deliveries of a message, one to each webhook; one that is not active has missed it."""
+    return [
+        DeliveryRow(
+            delivery_id=ids.new_id("dlv", message.created_at),
+            tenant_id=message.tenant_id,
+            webhook_id=webhook.webhook_id,
+            message_id=message.message_id,
+            event=message.event,
+            execution_id=message.execution_id,
+            status=DeliveryStatus.PENDING if webhook.status is WebhookStatus.ACTIVE else DeliveryStatus.MISSED,
+            created_at=message.created_at,
+        )
+        for webhook in webhooks
+    ]
 
 
 _DELIVERY_COLUMNS = (*DeliveryRow.__struct_fields__, "due_at", "ended_at")
@@ -357,31 +375,19 @@ async def disable(
     )
     if tenant_id is None:
         return {}
-    others = await connection.fetch(
-        "SELECT webhook_id, courier, status = 'active' AS is_active FROM webhooks"
-        " WHERE tenant_id = $1 AND webhook_id <> $2 AND deleted_at IS NULL AND $3 = ANY(events)",
-        *(tenant_id, webhook_id, WebhookEvent.WEBHOOK_DISABLED),
-    )
+    event = WebhookEvent.WEBHOOK_DISABLED
+    others = [
+        one
+        for one in (await subscriptions(connection, [tenant_id]))[tenant_id]
+        if one.webhook_id != webhook_id and filters.matches(one, event, None)
+    ]
     if not others:
         return {}
     body = messages.disabled(webhook_id, code, reason, now)
-    message = MessageRow(ids.new_id("msg", now), tenant_id, WebhookEvent.WEBHOOK_DISABLED, None, body, now)
-    rows = [
-        DeliveryRow(
-            delivery_id=ids.new_id("dlv", now),
-            tenant_id=tenant_id,
-            webhook_id=row["webhook_id"],
-            message_id=message.message_id,
-            event=message.event,
-            execution_id=None,
-            status=DeliveryStatus.PENDING if row["is_active"] else DeliveryStatus.MISSED,
-            created_at=now,
-        )
-        for row in others
-    ]
-    await write(connection, [message], rows)
+    message = MessageRow(ids.new_id("msg", now), tenant_id, event, None, body, now)
+    await write(connection, [message], addressed(message, others))
     told: dict[int, list[str]] = {}
-    for row in others:
-        if row["is_active"]:
-            told.setdefault(row["courier"], []).append(row["webhook_id"])
+    for one in others:
+        if one.status is WebhookStatus.ACTIVE:
+            told.setdefault(one.courier, []).append(one.webhook_id)
     return told
