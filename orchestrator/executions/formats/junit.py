@@ -194,6 +194,8 @@ class JUnitReader:
             sink = self._sinks.pop()[1]
             if isinstance(sink, _Texts):
                 self._take(sink)
+            elif isinstance(sink, OutputMarks):
+                sink.close()
         elif self._case is not None and self._case_depth == self._depth:
             case, self._case = self._case, None
             self._add_case(case)

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from orchestrator.executions.formats.report import MOST_ATTEMPTS, MOST_NOTES, NAME_LENGTH, shorten
 from orchestrator.executions.model import Attempt, Property, TestDetails
 
-# The search for an end goes no further than the next beginning, so that no output is searched twice.
-_MARK = re.compile(rf"\[\[(ATTACHMENT|PROPERTY)\|((?:[^\[\n]|\[(?!\[)){{1,{NAME_LENGTH}}}?)\]\]")
+# The search for an end goes no further than the next beginning, so that no output is searched twice. A name may itself
+# end in a bracket, as `trace[1]` does: of several, the last two end the mark.
+_MARK = re.compile(rf"\[\[(ATTACHMENT|PROPERTY)\|((?:[^\[\n]|\[(?!\[)){{1,{NAME_LENGTH}}}?)\]\](?!\])")
 # What stands at the end of a piece may be the beginning of a mark, which is so long at the most.
-_LONGEST_MARK = NAME_LENGTH + len("[[ATTACHMENT|]]")
+_LONGEST_MARK = NAME_LENGTH + len("[[ATTACHMENT|]]") + 1
 
 
 class Notes:
@@ -75,9 +76,16 @@ class OutputMarks:
         end = 0
         if "[[" in text:
             for mark in _MARK.finditer(text):
+                if mark.end() == len(text):
+                    break  # the next piece may begin with one more bracket
                 end = mark.end()
                 self._note(mark[1], mark[2])
         self._rest = text[max(end, len(text) - _LONGEST_MARK) :]
+
+    def close(self) -> None:
+        """There is no next piece."""
+        for mark in _MARK.finditer(self._rest):
+            self._note(mark[1], mark[2])
 
     def _note(self, kind: str, content: str) -> None:
         if kind == "ATTACHMENT":
