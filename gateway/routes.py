@@ -7,16 +7,19 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from gateway.calls import HTML, JSON, Access, Family, Route
 from gateway.handlers import (
+    claims,
     deliveries,
     documentation,
     execution_details,
     executions,
     health,
     inbound_events,
+    plans,
     report_files,
     report_uploads,
     reports,
     results,
+    streams,
     tokens,
     webhooks,
 )
@@ -27,6 +30,7 @@ from gateway.wire import health as wire_health
 from gateway.wire import inbound_events as wire_events
 from gateway.wire import listings as wire_listings
 from gateway.wire import live as wire_live
+from gateway.wire import plans as wire_plans
 from gateway.wire import report_uploads as wire_uploads
 from gateway.wire import reports as wire_reports
 from gateway.wire import results as wire_results
@@ -75,6 +79,28 @@ ROUTES = (
           summary="Submit reports of test tools as the results of a shard", takes_files=True,
           query=wire_uploads.UploadQuery, refusals=(CONFLICT,),
           answers={CREATED: wire_uploads.ReportsAccepted, WRONG: wire_uploads.ReportsRejected}),
+    Route(method="PUT", path="/api/executions/{executionId}/plan", handler=plans.make, permission=WRITE,
+          summary="Plan which tests are run, and how they are dealt out",
+          body=wire_plans.MakePlan, answers={OK: wire_plans.ExecutionPlan, CREATED: wire_plans.PlanMade},
+          refusals=(CONFLICT,)),
+    Route(method="GET", path="/api/executions/{executionId}/plan", handler=plans.show, permission=READ,
+          summary="Look at a plan, and how far it is worked off",
+          answers={OK: wire_plans.ExecutionPlan}, refusals=(CONFLICT,)),
+    Route(method="GET", path="/api/executions/{executionId}/plan/tests", handler=plans.tests, permission=READ,
+          summary="List planned tests, and what has become of each",
+          query=wire_plans.PlannedTestQuery, answers={OK: wire_plans.PlannedTestPage}, refusals=(CONFLICT,)),
+    Route(method="POST", path="/api/executions/{executionId}/claims", handler=claims.claim, permission=WRITE,
+          summary="Claim tests to run, as a runner",
+          body=wire_plans.ClaimTests, answers={OK: wire_plans.ClaimAnswer}, refusals=(CONFLICT,)),
+    Route(method="POST", path="/api/executions/{executionId}/claims/{leaseId}/heartbeat", handler=claims.heartbeat,
+          permission=WRITE, summary="Keep a lease alive",
+          body=wire_plans.Heartbeat, answers={OK: wire_plans.HeartbeatAnswer}),
+    Route(method="DELETE", path="/api/executions/{executionId}/claims/{leaseId}", handler=claims.hand_back,
+          permission=WRITE, summary="Hand a lease back",
+          query=wire_plans.HandBackQuery, answers={OK: wire_plans.HandedBack}),
+    Route(method="POST", path="/api/executions/{executionId}/shards/{shardId}/tests", handler=streams.tests,
+          permission=WRITE, summary="Report tests of a running shard as they end",
+          body=wire_plans.StreamTests, answers={OK: wire_plans.StreamAnswer}, refusals=(CONFLICT,)),
     Route(method="POST", path="/api/webhooks/executions/{executionId}", handler=inbound_events.receive,
           summary="Tell of an execution, as its runner", access=Access.WEBHOOK_TOKEN,
           body=wire_events.AnyInboundEvent, answers={OK: wire_events.EventAccepted}, refusals=(CONFLICT,)),

@@ -15,6 +15,7 @@ import structlog
 
 from actors.cluster import Cluster
 from actors.couriers import Couriers
+from actors.execution_owner import OwnerSettings
 from actors.mailbox import Mailbox
 from actors.webhook_courier import CourierSettings
 from gateway.services import Services
@@ -56,9 +57,8 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
         where, ray = await _side_by_side(stack, settings)
         partitions = await prepare(settings, where.database_url)
         await _bootstrap(settings, where.database_url)
-        await ray.employ(
-            partitions, where.database_url, where.redis_url, settings.progress_seconds, _deliveries(settings, key)
-        )
+        owners = OwnerSettings(settings.progress_seconds, settings.shard_lease_seconds)
+        await ray.employ(partitions, where.database_url, where.redis_url, owners, _deliveries(settings, key))
         reader = await Reader.open(where.database_url)
         stack.push_async_callback(reader.close)
         bus = Bus(where.redis_url)

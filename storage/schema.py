@@ -8,6 +8,7 @@ from sqlalchemy import (
     ARRAY,
     JSON,
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Double,
@@ -101,6 +102,33 @@ shards = Table(
     Column("started_at", Moment),
     Column("ended_at", Moment),
     Column("duration_ms", BigInteger),
+    Column("streaming", Boolean, nullable=False),
+)
+
+plans = Table(
+    "plans",
+    metadata,
+    Column("execution_id", Text, primary_key=True),
+    Column("tenant_id", BigInteger, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("tests", Integer, nullable=False),
+    Column("known_tests", Integer, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("units", JSON, nullable=False),
+    Column("bounds", ARRAY(Integer), nullable=False),
+    Column("shard_ms", ARRAY(Double), nullable=False),
+    Column("manifest", LargeBinary, nullable=False),
+)
+
+deals = Table(
+    "deals",
+    metadata,
+    Column("execution_id", Text, primary_key=True),
+    Column("tenant_id", BigInteger, nullable=False),
+    Column("reported", LargeBinary, nullable=False),
+    Column("missing", LargeBinary, nullable=False),
+    Column("state", JSON, nullable=False),
 )
 
 submissions = Table(
@@ -121,6 +149,7 @@ submissions = Table(
     Column("digest", LargeBinary, nullable=False),
     Column("reported_at", Moment, nullable=False),
     Column("recorded_at", Moment, nullable=False),
+    Column("root_id", Text, nullable=False),
 )
 
 tests = Table(
