@@ -12,7 +12,7 @@ CURRENT_TESTS = (
 )
 """All that was reported: tests `t` of shards `s`."""
 
-# Durations are to the microsecond here: what is much shorter or longer has no place in a `real`.
+# `duration` is to the microsecond, for what is much shorter or longer has no place in a `real`; skipped ones have none.
 REPORTED = (
     "SELECT DISTINCT ON (test_id) * FROM ("  # noqa: S608 - our own words
     "  SELECT stable_test_id(t.file, t.title) AS test_id, t.file, t.title, s.number AS shard, t.status, t.duration_ms,"
@@ -21,7 +21,8 @@ REPORTED = (
     "   CASE WHEN t.status = 'failed' THEN error_likeness(t.error) END AS likeness,"
     "   CASE WHEN t.status = 'failed' THEN 'f' WHEN t.status = 'skipped' THEN 's' WHEN t.retries > 0 THEN 'k' ELSE 'p'"
     "   END AS outcome,"
-    "   (round(CASE WHEN t.duration_ms > 1e15 THEN 1e15 ELSE t.duration_ms END * 1000) / 1000)::real AS duration"
+    "   (round(CASE WHEN t.status = 'skipped' THEN NULL WHEN t.duration_ms > 1e15 THEN 1e15 ELSE t.duration_ms END"
+    "    * 1000) / 1000)::real AS duration"
     f"  {CURRENT_TESTS}) AS one"
     " ORDER BY test_id, position(outcome IN 'fkps'), duration_ms DESC NULLS LAST"
 )
