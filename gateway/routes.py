@@ -13,8 +13,10 @@ from gateway.handlers import (
     execution_details,
     executions,
     health,
+    history,
     inbound_events,
     plans,
+    quarantine,
     report_files,
     report_uploads,
     reports,
@@ -27,10 +29,12 @@ from gateway.live import endpoint as live
 from gateway.wire import deliveries as wire_deliveries
 from gateway.wire import executions as wire_executions
 from gateway.wire import health as wire_health
+from gateway.wire import history as wire_history
 from gateway.wire import inbound_events as wire_events
 from gateway.wire import listings as wire_listings
 from gateway.wire import live as wire_live
 from gateway.wire import plans as wire_plans
+from gateway.wire import quarantine as wire_quarantine
 from gateway.wire import report_uploads as wire_uploads
 from gateway.wire import reports as wire_reports
 from gateway.wire import results as wire_results
@@ -71,6 +75,25 @@ ROUTES = (
     Route(method="GET", path="/api/live", handler=live.all_live, permission=READ,
           summary="Watch all executions: a websocket, or server-sent events", stream=True,
           query=wire_live.AllLiveQuery, answers={OK: str}),
+    Route(method="GET", path="/api/tests", handler=history.page, permission=READ,
+          summary="List tests over all executions, with their rates and durations",
+          query=wire_history.KnownTestQuery, answers={OK: wire_history.KnownTestPage}),
+    Route(method="GET", path="/api/tests/{testId}", handler=history.show, permission=READ,
+          summary="Look at a test", answers={OK: wire_history.KnownTestDetails}),
+    Route(method="GET", path="/api/tests/{testId}/history", handler=history.runs, permission=READ,
+          summary="List every run of a test, newest first",
+          query=wire_history.TestHistoryQuery, answers={OK: wire_history.TestHistory}),
+    Route(method="PUT", path="/api/tests/{testId}/quarantine", handler=quarantine.put, permission=WRITE,
+          summary="Put a test into quarantine, or change the terms",
+          body=wire_quarantine.PutQuarantine, answers={OK: wire_quarantine.Quarantine}),
+    Route(method="DELETE", path="/api/tests/{testId}/quarantine", handler=quarantine.remove, permission=WRITE,
+          summary="Take a test out of quarantine", answers={OK: wire_quarantine.Quarantine}),
+    Route(method="GET", path="/api/quarantine", handler=quarantine.page, permission=READ,
+          summary="List quarantines, newest first",
+          query=wire_quarantine.QuarantineQuery, answers={OK: wire_quarantine.QuarantinePage}),
+    Route(method="GET", path="/api/suites", handler=history.suite_page, permission=READ,
+          summary="List suites and branches with their latest executions",
+          query=wire_history.SuiteQuery, answers={OK: wire_history.SuitePage}),
     Route(method="POST", path="/api/results", handler=results.submit, permission=WRITE,
           summary="Submit the results of a shard",
           body=wire_results.ResultSubmission, answers={CREATED: wire_results.SubmissionAccepted},

@@ -252,7 +252,7 @@ async def _update_executions(connection: Connection, changed: Sequence[Execution
         "UPDATE executions AS e SET status = n.status, seq = n.seq, frames = n.frames, started_at = n.started_at,"
         " ended_at = n.ended_at, deadline = n.deadline, reason_code = n.reason_code, reason = n.reason,"
         " announced = n.announced::json, total = n.total, passed = n.passed, failed = n.failed,"
-        " skipped = n.skipped, flaky = n.flaky"
+        " skipped = n.skipped, flaky = n.flaky, digested = false"
         " FROM unnest($1::text[], $2::text[], $3::bigint[], $4::int[], $5::timestamptz[], $6::timestamptz[],"
         " $7::timestamptz[], $8::text[], $9::text[], $10::text[], $11::bigint[], $12::bigint[], $13::bigint[],"
         " $14::bigint[], $15::bigint[])"

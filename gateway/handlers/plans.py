@@ -15,16 +15,21 @@ from gateway.wire import listings
 from gateway.wire import plans as wire
 from orchestrator import ids
 from orchestrator.errors import Conflict, FieldError, ValidationFailed
-from orchestrator.executions import planning
+from orchestrator.executions import planning, source
 from orchestrator.executions.commands import MakePlan
 from orchestrator.executions.model import Execution, TestStatus
 from orchestrator.executions.plan import Deal, Plan, PlanMode
-from orchestrator.executions.planning import PlannedTest, Rules, UnitOrder
+from orchestrator.executions.planning import Known, PlannedTest, Rules, UnitOrder
+from orchestrator.history.estimates import expected
+from orchestrator.history.model import Past, test_id
 from orchestrator.timestamps import to_text
-from storage import executions, plans
+from storage import executions, history, plans
 from storage.executions import TestFilter, TestPosition
 from storage.plans import ManifestPosition
 from storage.postgres import Connection
+
+MAIN_BRANCHES = ("main", "master", "trunk", "develop", "")
+"""Whose history counts for a test that the branch at hand has not run, in this order."""
 
 MOST_NAMED = 100
 _PAGE = 1000
@@ -37,11 +42,10 @@ async def make(call: Call[wire.MakePlan, None]) -> wire.ExecutionPlan:
     async with call.services.reader.tenant(tenant_id) as connection:
         execution = await found(connection, execution_id)
         chosen = await _chosen(connection, call.body.rerun_of, tests) if execution.deal is None else []
+        known = await _known(connection, execution, chosen)
     is_mine = False
     if execution.deal is None:
-        drawn = await asyncio.to_thread(
-            planning.draw, chosen, [planning.NOTHING_KNOWN] * len(chosen), _rules(call.body, execution), call.now
-        )
+        drawn = await asyncio.to_thread(planning.draw, chosen, known, _rules(call.body, execution), call.now)
         receipt = await call.services.mailbox.send(
             MakePlan(
                 command_id=ids.new_id("cmd", call.now),
@@ -117,6 +121,20 @@ def _rules(body: wire.MakePlan, execution: Execution) -> Rules:
         split_files=body.split_files is not False,
         sizes=body.sizes or {},
     )
+
+
+async def _known(connection: Connection, execution: Execution, tests: Sequence[PlannedTest]) -> list[Known]:
+    """What is known of each test from former executions of the suite: on this branch, else on the main one."""
+    test_ids = await asyncio.to_thread(lambda: [test_id(test.file, test.title) for test in tests])
+    branches = dict.fromkeys((source.of(execution.metadata).branch or "", *MAIN_BRANCHES))
+    past = await history.past(connection, execution.test_suite, list(branches), test_ids)
+    quarantined = await history.quarantined(connection, test_ids)
+    nothing = Past((), last_failed=False)
+    return [
+        Known(expected(found), found.last_failed, one in quarantined)
+        for one in test_ids
+        for found in (past.get(one, nothing),)
+    ]
 
 
 async def _chosen(connection: Connection, rerun_of: str | None, tests: Sequence[PlannedTest]) -> Sequence[PlannedTest]:

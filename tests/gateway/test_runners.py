@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.gateway.conftest import Answer, Api
+from tests.patience import eventually
 
 TESTS = [{"file": f"tests/test_{file}.py", "title": f"test_{number}"} for file in range(4) for number in range(3)]
 
@@ -314,3 +315,28 @@ async def test_nothing_is_claimed_or_streamed_without_a_plan_or_by_a_stranger(ap
     assert (await stream(api, execution_id, {**claimed, "leaseId": "1"}, results(TESTS))).status == 422
     assert (await stream(api, execution_id, {**claimed, "shardId": "9"}, results(TESTS))).status == 422
     assert (await api.post(f"/api/executions/{execution_id}/claims/x/heartbeat", {"runnerId": "a"})).status == 404
+
+
+async def test_a_plan_knows_how_long_tests_took_and_which_are_in_quarantine(newcomer: Api) -> None:
+    former = await newcomer.created(shards=1)
+    timed = [{**one, "duration": 1000 * (number + 1)} for number, one in enumerate(results(TESTS))]
+    await newcomer.submit(former, "1", tests=timed)
+
+    async def is_known() -> bool:
+        listed = (await newcomer.get("/api/tests?limit=100")).json["tests"]
+        return len(listed) == len(TESTS)
+
+    await eventually(is_known)
+    listed = (await newcomer.get("/api/tests?limit=100")).json["tests"]
+    quarantine = {"owner": "ann", "reason": "flaky", "expiresAt": "2199-01-01T00:00:00Z", "exitStreak": 5}
+    held = next(one for one in listed if one["file"] == "tests/test_3.py" and one["title"] == "test_2")
+    answer = await newcomer.send("PUT", f"/api/tests/{held['testId']}/quarantine", quarantine)
+    assert answer.status in {200, 201}, answer.raw
+
+    execution_id = await planned(newcomer, "static", shards=1)
+
+    shown = (await newcomer.get(f"/api/executions/{execution_id}/plan")).json
+    assert (shown["knownTests"], shown["expectedDuration"]) == (12, 78_000)
+    claimed = await claim(newcomer, execution_id)
+    assert [one["title"] for one in claimed["tests"] if one.get("quarantined")] == ["test_2"]
+    assert {one["expectedDuration"] for one in claimed["tests"]} == {1000 * number for number in range(1, 13)}
