@@ -1,0 +1,148 @@
+"""What a gate judges by: an execution's current tests, and the former executions that it is compared with."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from orchestrator.executions import source
+from orchestrator.executions.model import Execution, ExecutionStatus, ShardStatus
+from orchestrator.history.gate import DEFAULT_BRANCHES, FORMER_EXECUTIONS, Evidence, NamedTest
+from orchestrator.timestamps import milliseconds
+from storage import history
+from storage.current_tests import CURRENT_TESTS, REPORTED
+from storage.postgres import Connection
+
+
+class Former(msgspec.Struct, frozen=True):
+    """An execution that ended before; `duration_ms` is None unless it was completed."""
+
+    execution_id: str
+    ended_at: datetime
+    duration_ms: int | None
+
+
+class Baseline(msgspec.Struct, frozen=True):
+    """What an execution is compared with: a branch, "" for none, and its latest executions, newest first."""
+
+    branch: str
+    executions: list[Former]
+
+
+async def baseline(connection: Connection, execution: Execution, branch: str | None) -> Baseline:
+    """What an execution that ended is compared with.
+
+    That is the default branch, so that what fails on a branch stays new there until it is mended; the execution's own
+    branch where the default one has no former executions of the suite.
+
+    Args:
+        connection: a reader's, for one tenant.
+        execution: that is compared.
+        branch: with this branch, and no other; None for the above.
+    """
+    own = source.of(execution.metadata).branch or ""
+    if branch is not None:
+        return Baseline(branch, await _former(connection, execution, branch))
+    if own and own not in DEFAULT_BRANCHES:
+        for default in DEFAULT_BRANCHES:
+            found = await _former(connection, execution, default)
+            if found:
+                return Baseline(default, found)
+    return Baseline(own, await _former(connection, execution, own))
+
+
+async def _former(connection: Connection, execution: Execution, branch: str) -> list[Former]:
+    """The latest executions of the suite on this branch that ended before, cancelled ones left out."""
+    rows = await connection.fetch(
+        "SELECT d.execution_id, d.ended_at, e.status, e.started_at"
+        " FROM suite_branches AS b JOIN digested_executions AS d USING (suite_branch_id)"
+        " JOIN executions AS e ON e.execution_id = d.execution_id"
+        " WHERE b.test_suite = $1 AND b.branch = $2 AND d.was_digested AND d.ended_at < $3 AND e.status <> 'cancelled'"
+        " ORDER BY d.ended_at DESC, d.execution_id DESC LIMIT $4",
+        *(execution.test_suite, branch, execution.ended_at, FORMER_EXECUTIONS),
+    )
+    return [
+        Former(
+            row["execution_id"],
+            row["ended_at"],
+            milliseconds(row["ended_at"] - row["started_at"]) if row["status"] == ExecutionStatus.COMPLETED else None,
+        )
+        for row in rows
+    ]
+
+
+async def evidence(connection: Connection, execution: Execution, compared: Baseline) -> Evidence:
+    """What is known of an execution that ended.
+
+    Args:
+        connection: a reader's, for one tenant.
+        execution: as it stands.
+        compared: what it is compared with.
+    """
+    completed = [one for one in compared.executions if one.duration_ms is not None]
+    [(tests, failed, flaky)] = await connection.fetch(
+        f"SELECT count(*), {_names('f')}, {_names('k')} FROM ({REPORTED}) AS reported",  # noqa: S608 - our own words
+        execution.execution_id,
+    )
+    [listed] = await connection.fetch(_LISTED, execution.execution_id)
+    failures, totals = _named.decode(failed), execution.totals
+    ids = [test.test_id for test in failures]
+    return Evidence(
+        tests=tests + max(totals.total - listed["total"], 0),
+        failed=failures,
+        flaky=_named.decode(flaky),
+        failed_unlisted=max(totals.failed - listed["failed"], 0),
+        flaky_unlisted=max(totals.flaky - listed["flaky"], 0),
+        quarantined=frozenset(await history.quarantined(connection, ids)),
+        failed_before=await _failed_before(connection, compared.executions, ids),
+        missing=await _missing(connection, execution, completed[0]) if completed else None,
+        incomplete=_incomplete(execution),
+        duration_ms=execution.duration_ms,
+        former_durations_ms=[one.duration_ms for one in completed if one.duration_ms is not None],
+    )
+
+
+_LISTED = (
+    "SELECT count(*) AS total, count(*) FILTER (WHERE t.status = 'failed') AS failed,"
+    f" count(*) FILTER (WHERE t.status = 'passed' AND t.retries > 0) AS flaky {CURRENT_TESTS}"
+)
+
+_named = msgspec.json.Decoder(list[NamedTest])
+
+
+def _names(outcome: str) -> str:
+    """The tests with this outcome, as one JSON text."""
+    named = "json_build_object('file', file, 'title', title, 'testId', test_id)"
+    return f"coalesce(json_agg({named}) FILTER (WHERE outcome = '{outcome}'), '[]')"
+
+
+async def _failed_before(connection: Connection, former: Sequence[Former], ids: Sequence[str]) -> frozenset[str]:
+    rows = await connection.fetch(
+        "SELECT DISTINCT r.test_id FROM unnest($1::text[], $2::timestamptz[]) AS former(execution_id, ended_at)"
+        " JOIN test_runs AS r USING (execution_id, ended_at) WHERE r.test_id = ANY($3) AND r.status = 'failed'",
+        *([one.execution_id for one in former], [one.ended_at for one in former], ids),
+    )
+    return frozenset(row["test_id"] for row in rows)
+
+
+async def _missing(connection: Connection, execution: Execution, former: Former) -> list[NamedTest]:
+    rows = await connection.fetch(
+        f"WITH reported AS MATERIALIZED ({REPORTED})"  # noqa: S608 - our own words
+        " SELECT k.file, k.title, k.test_id FROM test_runs AS r JOIN known_tests AS k USING (test_id)"
+        " WHERE r.execution_id = $2 AND r.ended_at = $3"
+        " AND NOT EXISTS (SELECT FROM reported WHERE reported.test_id = r.test_id)",
+        *(execution.execution_id, former.execution_id, former.ended_at),
+    )
+    return [NamedTest(*row) for row in rows]
+
+
+def _incomplete(execution: Execution) -> list[str]:
+    """The shards that ended without a result of their own, or the execution where it is not for want of them."""
+    shards = [
+        f"shard {shard.shard_id}: {shard.status}"
+        for shard in execution.shards
+        if shard.status not in (ShardStatus.COMPLETED, ShardStatus.FAILED)
+    ]
+    if not shards and execution.status is not ExecutionStatus.COMPLETED:
+        return [f"execution: {execution.status}"]
+    return shards
