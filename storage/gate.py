@@ -7,7 +7,7 @@ import msgspec
 
 from orchestrator.executions import source
 from orchestrator.executions.model import Execution, ExecutionStatus, ShardStatus
-from orchestrator.history.gate import DEFAULT_BRANCHES, FORMER_EXECUTIONS, Evidence, NamedTest
+from orchestrator.history.gate import FORMER_EXECUTIONS, MAIN_BRANCHES, Evidence, NamedTest
 from orchestrator.timestamps import milliseconds
 from storage import history
 from storage.current_tests import CURRENT_TESTS, REPORTED
@@ -32,8 +32,8 @@ class Baseline(msgspec.Struct, frozen=True):
 async def baseline(connection: Connection, execution: Execution, branch: str | None) -> Baseline:
     """What an execution that ended is compared with.
 
-    That is the default branch, so that what fails on a branch stays new there until it is mended; the execution's own
-    branch where the default one has no former executions of the suite.
+    That is the main branch, so that what fails on a branch stays new there until it is mended; the execution's own
+    branch where no main one has former executions of the suite.
 
     Args:
         connection: a reader's, for one tenant.
@@ -43,11 +43,11 @@ async def baseline(connection: Connection, execution: Execution, branch: str | N
     own = source.of(execution.metadata).branch or ""
     if branch is not None:
         return Baseline(branch, await _former(connection, execution, branch))
-    if own and own not in DEFAULT_BRANCHES:
-        for default in DEFAULT_BRANCHES:
-            found = await _former(connection, execution, default)
+    if own and own not in MAIN_BRANCHES:
+        for main in MAIN_BRANCHES:
+            found = await _former(connection, execution, main)
             if found:
-                return Baseline(default, found)
+                return Baseline(main, found)
     return Baseline(own, await _former(connection, execution, own))
 
 
@@ -137,12 +137,12 @@ async def _missing(connection: Connection, execution: Execution, former: Former)
 
 
 def _incomplete(execution: Execution) -> list[str]:
-    """The shards that ended without a result of their own, or the execution where it is not for want of them."""
+    """The shards that ended without a result of their own; the execution itself where it broke for another reason."""
     shards = [
         f"shard {shard.shard_id}: {shard.status}"
         for shard in execution.shards
         if shard.status not in (ShardStatus.COMPLETED, ShardStatus.FAILED)
     ]
-    if not shards and execution.status is not ExecutionStatus.COMPLETED:
-        return [f"execution: {execution.status}"]
+    if not shards and execution.reason_code is not None:
+        return [f"execution: {execution.reason_code}"]
     return shards

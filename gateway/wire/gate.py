@@ -26,7 +26,7 @@ RulesText = Annotated[
 
 
 class GateQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """By which rules; and the branch to compare with, which is the default branch, or its own, unless it is named."""
+    """By which rules; and the branch to compare with: the main branch, or else its own, unless it is named."""
 
     rules: RulesText = DEFAULT_RULES
     baseline: SearchText | None = None

@@ -15,8 +15,8 @@ from orchestrator.errors import FieldError, ValidationFailed
 
 FORMER_EXECUTIONS = 10
 """With how many former executions of the baseline an execution is compared."""
-DEFAULT_BRANCHES = ("main", "master")
-"""The branches that others are compared with, the first that has former executions of the suite."""
+MAIN_BRANCHES = ("main", "master", "trunk", "develop")
+"""Other branches are compared with the first of these that has former executions of the suite."""
 DEFAULT_RULES = "incomplete=0,new_failures=0"
 
 
@@ -26,7 +26,7 @@ class Measure(StrEnum):
     NEW_FAILURES: tests that failed, and in no former execution. FAILURES: tests that failed. Neither counts tests in
     quarantine. FLAKY: tests that passed on retry. MISSING: tests of the last completed former execution that this one
     did not report. DURATION_GROWTH: how much longer it took than the median of the former ones, in percent.
-    INCOMPLETE: shards without a result of their own; one for an execution that was not completed for another reason.
+    INCOMPLETE: shards without a result of their own; one for an execution that broke for another reason.
     """
 
     NEW_FAILURES = "new_failures"
@@ -75,7 +75,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         quarantined: ids of failed tests in quarantine.
         failed_before: ids of failed tests that failed in a former execution.
         missing: of the last completed former execution, None without one.
-        incomplete: shards without a result of their own, and the execution itself where it broke otherwise.
+        incomplete: shards without a result of their own, or the execution itself where it broke otherwise.
         duration_ms: how long it took; None if it never started.
         former_durations_ms: of completed former executions.
     """
