@@ -80,40 +80,53 @@ async def evidence(connection: Connection, execution: Execution, compared: Basel
         compared: what it is compared with.
     """
     completed = [one for one in compared.executions if one.duration_ms is not None]
-    [(tests, failed, flaky)] = await connection.fetch(
-        f"SELECT count(*), {_names('f')}, {_names('k')} FROM ({REPORTED}) AS reported",  # noqa: S608 - our own words
-        execution.execution_id,
-    )
+    last = (completed[0].execution_id, completed[0].ended_at) if completed else (None, None)
+    [(tests, *named)] = await connection.fetch(_JUDGED, execution.execution_id, *last)
     [listed] = await connection.fetch(_LISTED, execution.execution_id)
-    failures, totals = _named.decode(failed), execution.totals
-    ids = [test.test_id for test in failures]
+    failed, flaky, missing = map(_named.decode, named)
+    ids, totals = [test.test_id for test in failed], execution.totals
     return Evidence(
         tests=tests + max(totals.total - listed["total"], 0),
-        failed=failures,
-        flaky=_named.decode(flaky),
+        failed=failed,
+        flaky=flaky,
         failed_unlisted=max(totals.failed - listed["failed"], 0),
         flaky_unlisted=max(totals.flaky - listed["flaky"], 0),
         quarantined=frozenset(await history.quarantined(connection, ids)),
         failed_before=await _failed_before(connection, compared.executions, ids),
-        missing=await _missing(connection, execution, completed[0]) if completed else None,
+        missing=missing if completed else None,
         incomplete=_incomplete(execution),
         duration_ms=execution.duration_ms,
         former_durations_ms=[one.duration_ms for one in completed if one.duration_ms is not None],
     )
 
 
+_named = msgspec.json.Decoder(list[NamedTest])
+
+
+def _names(rows: str) -> str:
+    """The tests of these rows, as one JSON text."""
+    return (
+        "coalesce((SELECT json_agg(json_build_object('file', file, 'title', title, 'testId', test_id))"  # noqa: S608 - our own words
+        f" FROM {rows}), '[]')"
+    )
+
+
+# Tests that were reported, and those of the execution `$2`, which ended at `$3`, that were not.
+_FAILED, _FLAKY = "reported WHERE outcome = 'f'", "reported WHERE outcome = 'k'"
+_MISSING = (
+    "test_runs AS r JOIN known_tests AS k USING (test_id) WHERE r.execution_id = $2 AND r.ended_at = $3"
+    " AND NOT EXISTS (SELECT FROM reported WHERE reported.test_id = r.test_id)"
+)
+_JUDGED = (
+    f"WITH reported AS MATERIALIZED ({REPORTED}) SELECT (SELECT count(*) FROM reported),"  # noqa: S608 - our own words
+    f" {_names(_FAILED)}, {_names(_FLAKY)}, {_names(_MISSING)}"
+)
+
+# What runners count is all that they list, and may be more.
 _LISTED = (
     "SELECT count(*) AS total, count(*) FILTER (WHERE t.status = 'failed') AS failed,"
     f" count(*) FILTER (WHERE t.status = 'passed' AND t.retries > 0) AS flaky {CURRENT_TESTS}"
 )
-
-_named = msgspec.json.Decoder(list[NamedTest])
-
-
-def _names(outcome: str) -> str:
-    """The tests with this outcome, as one JSON text."""
-    named = "json_build_object('file', file, 'title', title, 'testId', test_id)"
-    return f"coalesce(json_agg({named}) FILTER (WHERE outcome = '{outcome}'), '[]')"
 
 
 async def _failed_before(connection: Connection, former: Sequence[Former], ids: Sequence[str]) -> frozenset[str]:
@@ -123,17 +136,6 @@ async def _failed_before(connection: Connection, former: Sequence[Former], ids: 
         *([one.execution_id for one in former], [one.ended_at for one in former], ids),
     )
     return frozenset(row["test_id"] for row in rows)
-
-
-async def _missing(connection: Connection, execution: Execution, former: Former) -> list[NamedTest]:
-    rows = await connection.fetch(
-        f"WITH reported AS MATERIALIZED ({REPORTED})"  # noqa: S608 - our own words
-        " SELECT k.file, k.title, k.test_id FROM test_runs AS r JOIN known_tests AS k USING (test_id)"
-        " WHERE r.execution_id = $2 AND r.ended_at = $3"
-        " AND NOT EXISTS (SELECT FROM reported WHERE reported.test_id = r.test_id)",
-        *(execution.execution_id, former.execution_id, former.ended_at),
-    )
-    return [NamedTest(*row) for row in rows]
 
 
 def _incomplete(execution: Execution) -> list[str]:
