@@ -362,7 +362,7 @@ def _shard(row: Row) -> Shard:
         started_at=row["started_at"],
         ended_at=row["ended_at"],
         duration_ms=row["duration_ms"],
-        is_streaming=row["streaming"],
+        is_streamed=row["streamed"],
     )
 
 
