@@ -6,8 +6,8 @@ import structlog
 from aiohttp import web
 
 from gateway import paths
-from gateway.accepts import preferred, takes_gzip
-from gateway.calls import JSON, Call
+from gateway.accepts import PAGE, preferred, takes_gzip
+from gateway.calls import HTML, JSON, Call
 from gateway.handlers.executions import found, found_shard
 from orchestrator.errors import TMSError
 from orchestrator.executions.formats.ctrf_writer import CtrfWriter
@@ -22,7 +22,7 @@ JUNIT = "application/xml"
 CTRF = "application/ctrf+json"
 PAGE_TESTS = 500
 
-_OFFERED = {JSON: JSON, JUNIT: JUNIT, "text/xml": JUNIT, CTRF: CTRF}
+_OFFERED = {JSON: JSON, JUNIT: JUNIT, "text/xml": JUNIT, CTRF: CTRF, PAGE: HTML}
 
 
 def wanted(call: Call[None, None]) -> str:

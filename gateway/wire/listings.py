@@ -14,6 +14,7 @@ from gateway.wire.results import Count
 from orchestrator.errors import FieldError, ValidationFailed
 from orchestrator.executions.model import MAX_SHARDS, TestDetails, TestStatus
 from orchestrator.timestamps import to_text
+from storage.artifacts import ArtifactPosition
 from storage.delivery_log import DeliveryPosition
 from storage.executions import EventRecord, Position, TestPosition, TestRecord
 from storage.webhooks import WebhookPosition
@@ -119,10 +120,11 @@ def event(execution_id: str, record: EventRecord) -> LoggedEvent:
     )
 
 
-P = TypeVar("P", Position, TestPosition, WebhookPosition, DeliveryPosition)
+P = TypeVar("P", Position, TestPosition, WebhookPosition, DeliveryPosition, ArtifactPosition)
+AnyPosition = Position | TestPosition | WebhookPosition | DeliveryPosition | ArtifactPosition
 
 
-def cursor_of(position: Position | TestPosition | WebhookPosition | DeliveryPosition | None) -> str | None:
+def cursor_of(position: AnyPosition | None) -> str | None:
     """A position as an opaque text."""
     if position is None:
         return None

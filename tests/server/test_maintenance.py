@@ -3,11 +3,14 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+from obstore.store import MemoryStore
+
 from orchestrator.config import Settings
 from orchestrator.webhooks.model import DeliveryStatus
 from server.parts import maintain_for_ever
 from server.stores import Stores
 from storage import retention
+from storage.blobs import Blobs
 from storage.postgres import DirectConnection
 from tests.patience import eventually
 from tests.registrations import registered, told
@@ -20,6 +23,6 @@ async def test_old_deliveries_are_forgotten_at_once(stores: Stores, connection: 
     async def is_forgotten() -> bool:
         return not await connection.fetchval("SELECT count(*) FROM webhook_deliveries WHERE tenant_id = $1", tenant)
 
-    upkeep = asyncio.create_task(maintain_for_ever(Settings(), stores.database_url))
+    upkeep = asyncio.create_task(maintain_for_ever(Settings(), stores.database_url, Blobs(MemoryStore(), None)))
     await eventually(is_forgotten)
     upkeep.cancel()
