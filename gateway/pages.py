@@ -12,7 +12,8 @@ from gateway.wire.reports import Report, ShardArtifacts, ShardLogs, ShardReport
 from orchestrator.executions.model import Totals
 
 SHOWN_TESTS = 200
-"""More are in the forms for programs."""
+SHOWN_ERROR = 5000
+"""More tests, and more characters of an error, are in the forms for programs."""
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem; color: #1c1e21 }
@@ -120,7 +121,7 @@ def _tests(title: str, tests: Sequence[Test]) -> str:
             f"{escape(test.title)}<br><small>{escape(test.file or '')}</small>",
             escape(test.status),
             f"Shard {escape(test.shard_id)}",
-            f"<pre>{escape(test.error or '')}</pre>",
+            f"<pre>{escape((test.error or '')[:SHOWN_ERROR])}</pre>",
         )
         for test in tests[:SHOWN_TESTS]
     ]

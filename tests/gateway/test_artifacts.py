@@ -209,7 +209,7 @@ async def test_too_large_a_file_is_refused_unread(api: Api, server: RunningServe
 
 async def test_a_connection_that_breaks_in_the_middle_leaves_nothing(api: Api, server: RunningServer) -> None:
     execution_id, before = await api.created(), objects(server)
-    reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rpartition(":")[2]))
+    _, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rpartition(":")[2]))
     head = (
         f"POST /api/executions/{execution_id}/artifacts?shardId=1&name=a.log HTTP/1.1\r\nHost: x\r\n"
         f"Authorization: Bearer {api.token}\r\nContent-Length: {8 * 1024**2}\r\n\r\n"

@@ -23,7 +23,7 @@ from orchestrator.errors import RangeNotSatisfiable
         ("bytes=5-3", None),
         ("bytes=0-1,3-4", None),
         ("bytes=a-b", None),
-        ("bytes=١-٢", None),
+        ("bytes=\u0661-\u0662", None),
         ("items=0-1", None),
         ("bytes=" + "9" * 5000 + "-", None),
     ],

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -32,11 +31,11 @@ def blobs(folder: Path) -> Blobs:
 
 
 @pytest.fixture
-async def alone(connection: DirectConnection) -> AsyncIterator[DirectConnection]:
+async def alone(connection: DirectConnection) -> DirectConnection:
     """A connection, and no artifact of another test."""
     await connection.execute("DELETE FROM artifacts")
     await connection.execute("DELETE FROM blobs")
-    yield connection
+    return connection
 
 
 async def put(blobs: Blobs, folder: Path, name: str, written: datetime = NOW) -> str:
@@ -176,12 +175,10 @@ async def test_an_upload_of_bytes_that_are_being_swept_keeps_its_own(
         blocked: bool = await second.fetchval("SELECT cardinality(pg_blocking_pids($1)) > 0", alone.get_server_pid())
         return blocked
 
-    async with asyncio.TaskGroup() as tasks:
-        async with second.transaction():  # a sweep that has deleted the row, and is about to delete the object
-            await second.execute("DELETE FROM blobs WHERE object_name = $1", first.object_name)
-            uploading = tasks.create_task(
-                artifacts.keep(alone, file_of(execution_id, tenant), own, NOW, most_bytes=10**6)
-            )
-            await eventually(is_waiting)
+    # A sweep that has deleted the row, and is about to delete the object.
+    async with asyncio.TaskGroup() as tasks, second.transaction():
+        await second.execute("DELETE FROM blobs WHERE object_name = $1", first.object_name)
+        uploading = tasks.create_task(artifacts.keep(alone, file_of(execution_id, tenant), own, NOW, most_bytes=10**6))
+        await eventually(is_waiting)
 
     assert uploading.result().object_name == own

@@ -117,5 +117,5 @@ def test_buckets_are_named_by_url(url: str, tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_url_that_lacks_something_ends_the_start(tmp_path: Path) -> None:
-    with pytest.raises(Misconfigured, match="^TMS_ARTIFACTS_URL: .*Account must be specified$"):
+    with pytest.raises(Misconfigured, match=r"^TMS_ARTIFACTS_URL: .*Account must be specified$"):
         Blobs.open("az://account/container", tmp_path)
