@@ -110,6 +110,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
         body, query: the structs they are read into.
         takes_files: the body is a file, or several as a form; the handler gets a list of `forms.SentFile`.
         streams_body: the body is a file of any size, which the handler reads by itself.
+        is_repeatable: the same POST again changes nothing by itself, so that it takes no `Idempotency-Key`.
         visitors: answers a browser that shows no credential and wants a page; others are answered as ever.
         body_may_lack: the body may be left out.
         media, other_media: what the answer is written in, and in what else where `Accept` asks for it.
@@ -130,6 +131,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     body_may_lack: bool = False
     takes_files: bool = False
     streams_body: bool = False
+    is_repeatable: bool = False
     visitors: Handler | None = None
     query: type[msgspec.Struct] | None = None
     media: str = JSON

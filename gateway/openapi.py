@@ -158,7 +158,7 @@ def _parameters(route: Route, schemas: _Schemas) -> list[Json]:
             {"name": name, "in": "query", "required": name in required, "schema": _without_null(schema)}
             for name, schema in properties.items()
         ]
-    if route.method == "POST":
+    if route.method == "POST" and not route.is_repeatable:
         parameters.append(_KEY)
     return parameters
 
@@ -173,12 +173,11 @@ def _without_null(schema: Json) -> Json:
 
 def _responses(route: Route, schemas: _Schemas) -> Json:
     media = "text/event-stream" if route.stream else route.media.partition(";")[0]
+    others = {other: {"schema": {}} for other in route.other_media}
     responses: Json = {
-        str(int(status)): {"description": status.phrase, "content": {media: {"schema": schemas.of(kind)}}}
+        str(int(status)): {"description": status.phrase, "content": {media: {"schema": schemas.of(kind)}} | others}
         for status, kind in route.answers.items()
     }
-    success = str(int(next(iter(route.answers))))
-    responses[success]["content"] |= {other: {"schema": {}} for other in route.other_media}
     if route.stream:
         responses["101"] = {"description": "A websocket, where the request asks for one"}
     error = {"application/json": {"schema": schemas.of(ErrorBody)}}

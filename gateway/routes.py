@@ -39,6 +39,7 @@ from gateway.wire import reports as wire_reports
 from gateway.wire import results as wire_results
 from gateway.wire import tokens as wire_tokens
 from gateway.wire import webhooks as wire_webhooks
+from orchestrator.artifacts import kinds
 from orchestrator.identity.roles import Permission
 
 OK, CREATED, ACCEPTED = HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED
@@ -85,13 +86,13 @@ ROUTES = (
           query=wire_uploads.UploadQuery, refusals=(CONFLICT,),
           answers={CREATED: wire_uploads.ReportsAccepted, WRONG: wire_uploads.ReportsRejected}),
     Route(method="POST", path="/api/executions/{executionId}/artifacts", handler=artifacts.upload, permission=WRITE,
-          summary="Send a file of a shard", streams_body=True, query=wire_artifacts.ArtifactUpload,
+          summary="Send a file of a shard", streams_body=True, is_repeatable=True, query=wire_artifacts.ArtifactUpload,
           answers={CREATED: wire_artifacts.Artifact}),
     Route(method="GET", path="/api/executions/{executionId}/artifacts", handler=artifacts.page, permission=READ,
           summary="List an execution's files",
           query=wire_artifacts.ArtifactQuery, answers={OK: wire_artifacts.ArtifactPage}),
-    Route(method="POST", path="/api/executions/{executionId}/artifacts/uploads", handler=artifact_uploads.begin,
-          permission=WRITE, summary="Begin, or find again, a file that is sent in parts",
+    Route(method="POST", path="/api/executions/{executionId}/artifact-uploads", handler=artifact_uploads.begin,
+          permission=WRITE, summary="Begin, or find again, a file that is sent in parts", is_repeatable=True,
           body=wire_artifacts.NewArtifact, answers={CREATED: wire_artifacts.Artifact}),
     Route(method="GET", path="/api/executions/{executionId}/artifacts/{artifactId}", handler=artifacts.show,
           permission=READ, summary="Look at a file, or at what is missing of it",
@@ -103,7 +104,7 @@ ROUTES = (
           answers={OK: wire_artifacts.PartReceived}, refusals=(CONFLICT,)),
     Route(method="POST", path="/api/executions/{executionId}/artifacts/{artifactId}/complete",
           handler=artifact_uploads.complete, permission=WRITE, summary="Put the parts of a file together",
-          answers={OK: wire_artifacts.Artifact}, refusals=(CONFLICT, TOO_LARGE)),
+          is_repeatable=True, answers={OK: wire_artifacts.Artifact}, refusals=(CONFLICT, TOO_LARGE)),
     Route(method="GET", path="/api/badges", handler=badges.link, permission=READ,
           summary="The URL of a suite's badge", query=wire_badges.BadgeQuery, answers={OK: wire_badges.BadgeLink}),
     Route(method="POST", path="/api/webhooks/executions/{executionId}", handler=inbound_events.receive,
@@ -175,7 +176,8 @@ ROUTES = (
           answers={OK: wire_reports.ShardArtifacts}),
     Route(method="GET", path="/artifacts/{executionId}/files/{artifactId}", handler=artifact_files.send,
           access=Access.SIGNED_URL, permission=READ, summary="The bytes of an artifact", media=artifact_files.BYTES,
-          query=wire_artifacts.FileQuery, answers={OK: bytes, PARTIAL: bytes, SAME: bytes}, refusals=(RANGE,)),
+          other_media=kinds.SHOWN, query=wire_artifacts.FileQuery,
+          answers={OK: bytes, PARTIAL: bytes, SAME: bytes}, refusals=(RANGE,)),
     Route(method="GET", path="/badges/{testSuite}.svg", handler=badges.show, access=Access.OPEN,
           family=Family.SERVICE, summary="A suite's badge", media=badges.SVG,
           query=wire_badges.SignedBadgeQuery, answers={OK: str, SAME: str}),

@@ -49,13 +49,14 @@ _CLOSED = {
 }
 """Kinds that take certain files only; traces and logs take any, since every tool writes them its own way."""
 
-TEXT: Final = "text/plain; charset=utf-8"
+_TEXT: Final = "text/plain; charset=utf-8"
 _SHOWN = {
     **{media: media for media in ("image/png", "image/jpeg", "image/gif", "image/webp", "video/mp4", "video/webm")},
-    "text/plain": TEXT,
-    "application/json": TEXT,
+    "text/plain": _TEXT,
+    "application/json": _TEXT,
 }
-"""What a browser may show, and as what; nothing in which a script could run."""
+SHOWN: Final = tuple(media.partition(";")[0] for media in dict.fromkeys(_SHOWN.values()))
+"""What a browser may show: nothing in which a script could run."""
 
 SIGNATURE_BYTES: Final = 12
 """So many first bytes tell whether a file is what its name says."""

@@ -30,7 +30,7 @@ async def sent(api: Api, execution_id: str, content: Any, name: str = "a.log", *
 async def begin(api: Api, execution_id: str, content: bytes, name: str = "a.log", **fields: Any) -> Answer:
     """The beginning of an upload in parts."""
     body = {"shardId": "1", "name": name, "size": len(content), "sha256": sha256(content).hexdigest()}
-    return await api.post(f"/api/executions/{execution_id}/artifacts/uploads", body | fields)
+    return await api.post(f"/api/executions/{execution_id}/artifact-uploads", body | fields)
 
 
 async def send_part(api: Api, begun: Any, number: int, content: bytes) -> Answer:
