@@ -4,6 +4,7 @@ Bytes first, row after. What is refused leaves nothing; what a crash interrupts 
 sweep finds (`storage.artifact_sweep`).
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -18,6 +19,9 @@ from orchestrator.errors import FieldError, TMSError, Unavailable, ValidationFai
 from storage import artifacts
 
 log = structlog.get_logger(__name__)
+
+# Longer pieces are hashed on a thread, so that others need not wait.
+_LARGE = 1024 * 1024
 
 
 async def take(
@@ -90,7 +94,10 @@ class _Passing:
             if not self.size:
                 kinds.check_content(self._name, piece[: kinds.SIGNATURE_BYTES])
             self.size += len(piece)
-            self._hash.update(piece)
+            if len(piece) > _LARGE:
+                await asyncio.to_thread(self._hash.update, piece)
+            else:
+                self._hash.update(piece)
             yield piece
         if not self.size:
             kinds.check_content(self._name, b"")

@@ -8,8 +8,8 @@ import asyncio
 import os
 import stat
 from collections.abc import AsyncIterator, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
@@ -28,6 +28,9 @@ if TYPE_CHECKING:  # its stubs alone have it
 
 WINDOW_BYTES: Final = 4 * 1024 * 1024
 """An object is read in windows of this length, so that a slow reader holds no request to the store open."""
+
+RETRY_SECONDS = 10.0
+"""How long a bucket that does not answer is asked again."""
 
 _PIECE_BYTES: Final = 5 * 1024 * 1024
 _PIECES_AT_ONCE: Final = 2
@@ -69,7 +72,7 @@ class Blobs:
         """
         try:
             if url is not None:
-                return cls(from_url(url), None)
+                return cls(from_url(url, retry_config={"retry_timeout": timedelta(seconds=RETRY_SECONDS)}), None)
             folder.mkdir(parents=True, exist_ok=True)
             return cls(LocalStore(folder, automatic_cleanup=True), folder)
         except OSError as error:
@@ -130,11 +133,12 @@ class Blobs:
     async def delete(self, names: Sequence[str]) -> None:
         """Delete objects; those that are not there are deleted already."""
         with _translated():
-            for name in names:
-                try:
-                    await obstore.delete_async(self._store, name)
-                except FileNotFoundError:
-                    continue
+            try:
+                await obstore.delete_async(self._store, names)
+            except FileNotFoundError:  # some stores stop at the first that is not there
+                for name in names:
+                    with suppress(FileNotFoundError):
+                        await obstore.delete_async(self._store, name)
 
     async def parts(self, artifact_id: str) -> list[int]:
         """The numbers of the parts that are there."""

@@ -9,6 +9,7 @@ import pytest
 
 from orchestrator.errors import Misconfigured, TooLarge, Unavailable
 from storage.blobs import WINDOW_BYTES, Blobs
+from tests.storage.s3 import Bucket
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 
@@ -24,6 +25,21 @@ async def whole(blobs: Blobs, name: str, start: int, end: int) -> bytes:
 
 def files(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.fixture
+async def bucket(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bucket]:
+    """A bucket, and the environment in which S3's own tools would find it."""
+    async with Bucket("bucket") as serving:
+        for name, value in (
+            ("AWS_ENDPOINT", serving.endpoint),
+            ("AWS_ALLOW_HTTP", "true"),
+            ("AWS_REGION", "eu-central-1"),
+            ("AWS_ACCESS_KEY_ID", "id"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ):
+            monkeypatch.setenv(name, value)
+        yield serving
 
 
 @pytest.fixture
@@ -119,3 +135,43 @@ def test_buckets_are_named_by_url(url: str, tmp_path: Path, monkeypatch: pytest.
 def test_a_url_that_lacks_something_ends_the_start(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match=r"^TMS_ARTIFACTS_URL: .*Account must be specified$"):
         Blobs.open("az://account/container", tmp_path)
+
+
+async def test_a_bucket_keeps_the_same_as_a_folder(bucket: Bucket, tmp_path: Path) -> None:
+    blobs = Blobs.open("s3://bucket/tms", tmp_path)
+    large, name = os.urandom(12 * 1024 * 1024), blobs.new_name(NOW)
+
+    await blobs.put(name, pieces_of(large[:10], large[10:]))
+    for number in (2, 1):
+        await blobs.put_whole(blobs.part_name("art_1", number), b"part")
+
+    assert bucket.objects == {f"tms/{name}": large, "tms/parts/art_1/1": b"part", "tms/parts/art_1/2": b"part"}
+    assert await whole(blobs, name, 5, len(large) - 1) == large[5:-1]
+    assert await blobs.parts("art_1") == [1, 2]
+    assert [one.name async for one in blobs.listed("blobs")] == [name]
+    await blobs.delete_parts("art_1")
+    await blobs.delete([name, name])
+    assert (bucket.objects, bucket.uploads) == ({}, {})
+
+
+async def test_what_goes_wrong_leaves_nothing_in_a_bucket(bucket: Bucket, tmp_path: Path) -> None:
+    async def broken() -> AsyncIterator[bytes]:
+        yield bytes(12 * 1024 * 1024)
+        raise TooLarge("too large")
+
+    blobs = Blobs.open("s3://bucket", tmp_path)
+    with pytest.raises(TooLarge):
+        await blobs.put(blobs.new_name(NOW), broken())
+    assert (bucket.objects, bucket.uploads) == ({}, {})
+
+
+async def test_a_bucket_that_is_away_is_waited_for_a_while_only(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.blobs.RETRY_SECONDS", 0.0)
+    monkeypatch.setenv("AWS_ENDPOINT", "http://127.0.0.1:1")
+    blobs = Blobs.open("s3://bucket", tmp_path)
+    assert bucket.endpoint
+    for doing in (blobs.put_whole("a", b""), blobs.delete(["a"]), blobs.parts("art_1"), whole(blobs, "a", 0, 1)):
+        with pytest.raises(Unavailable):
+            await doing
