@@ -173,7 +173,7 @@ def _without_null(schema: Json) -> Json:
 
 def _responses(route: Route, schemas: _Schemas) -> Json:
     media = "text/event-stream" if route.stream else route.media.partition(";")[0]
-    others = {other: {"schema": {}} for other in route.other_media}
+    others: Json = {other: {"schema": {}} for other in route.other_media}
     responses: Json = {
         str(int(status)): {"description": status.phrase, "content": {media: {"schema": schemas.of(kind)}} | others}
         for status, kind in route.answers.items()

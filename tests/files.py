@@ -35,7 +35,7 @@ async def executed(connection: DirectConnection, tenant: int, ended: datetime | 
 
 def file_of(execution_id: str, tenant: int, content: bytes = b"content", **fields: Any) -> Artifact:
     """An artifact that is not stored yet."""
-    plain = {
+    plain: dict[str, Any] = {
         "artifact_id": ids.new_id("art", _later()),
         "tenant_id": tenant,
         "execution_id": execution_id,

@@ -67,7 +67,7 @@ def test_a_small_file_goes_at_once_with_what_it_is_of(
 def test_a_large_file_goes_in_parts_and_only_once(
     client: TMSClient, requests: list[httpx.Request], execution_id: str, large: Path
 ) -> None:
-    stored = client.upload_artifact(execution_id, "1", large, "login/trace.zip")
+    stored = client.upload_artifact(execution_id, "1", large, name="login/trace.zip")
     assert (stored["status"], stored["name"]) == ("stored", "login/trace.zip")
     assert stored["sha256"] == hashlib.sha256(large.read_bytes()).hexdigest()
     assert content_of(stored) == large.read_bytes()

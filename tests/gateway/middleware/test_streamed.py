@@ -27,8 +27,10 @@ async def answer(request: web.Request) -> web.Response:
 async def server() -> AsyncIterator[TestServer]:
     app = web.Application()
     app.router.add_post("/", answer)
-    async with TestServer(app) as running:
-        yield running
+    running = TestServer(app)
+    await running.start_server()
+    yield running
+    await running.close()
 
 
 async def spoken(server: TestServer, head: str, body: bytes = b"") -> bytes:

@@ -150,27 +150,21 @@ class TMSClient:
         )
         return cast("StoredReports", answer)
 
-    def upload_artifact(
-        self, execution_id: str, shard_id: str, path: Path, name: str | None = None, **binding: str | int
-    ) -> Artifact:
+    def upload_artifact(self, execution_id: str, shard_id: str, path: Path, **about: str | int) -> Artifact:
         """Send a file that a shard left behind, such as a screenshot, a video, a trace or a log.
 
         The same file sent again is the same artifact. A large file goes in parts: after a failure, the same call sends
         only what the server does not have yet, in another process too.
 
-        Args:
-            execution_id: of an execution, whether it has ended or not.
-            shard_id: which of its shards the file is of.
-            path: the file.
-            name: what it is to be called; by default, as its path.
-            binding: `kind` (screenshots, videos, traces, logs; by default, by the name), and of which test it is: its
-                title as `test`, its `file`, and the `attempt` from 1.
+        `about` may have `name`, what the file is to be called (by default, as its path), `kind` (screenshots, videos,
+        traces, logs; by default, by its name), and of which test it is: the title as `test`, the test's `file`, and the
+        `attempt` from 1.
 
         Raises:
             ReportError: the file cannot be read, or changes while it is sent.
         """
-        about = {"shardId": shard_id, "name": artifacts.name_of(path) if name is None else name, **binding}
-        return artifacts.upload(self._call, f"/executions/{_segment(execution_id)}", path, about)
+        binding = {"shardId": shard_id, "name": artifacts.name_of(path), **about}
+        return artifacts.upload(self._call, f"/executions/{_segment(execution_id)}", path, binding)
 
     def send_webhook(self, webhook_url: str, webhook_token: str, event: str, data: Mapping[str, Any]) -> None:
         """Tell an execution's event, such as `shard.started`, with the URL and token its creation returned.
