@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from aiohttp import web
 
 PAGE = "text/html"
-_FOR_PROGRAMS = ("application/json", "application/xml", "text/xml", "application/ctrf+json")
+OFFERED = ("application/json", "application/xml", "text/xml", "application/ctrf+json", PAGE)
+"""What a report can be had in."""
 
 
 def takes_gzip(accepted: str) -> bool:
@@ -32,7 +33,7 @@ def preferred(accepted: str, offered: Sequence[str]) -> str:
 
 def wants_page(request: web.Request) -> bool:
     """Whether it likes HTML best, as browsers do and no program."""
-    return preferred(request.headers.get("Accept", "*/*"), (*_FOR_PROGRAMS, PAGE)) == PAGE
+    return preferred(request.headers.get("Accept", "*/*"), OFFERED) == PAGE
 
 
 def is_visitor(request: web.Request) -> bool:

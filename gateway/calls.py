@@ -132,7 +132,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     takes_files: bool = False
     streams_body: bool = False
     is_repeatable: bool = False
-    visitors: Handler | None = None
+    visitors: StreamHandler | None = None
     query: type[msgspec.Struct] | None = None
     media: str = JSON
     other_media: tuple[str, ...] = ()
@@ -154,8 +154,9 @@ def serve(route: Route, services: Services, authentication: Authentication) -> S
     statuses = {kind: int(status) for status, kind in reversed(route.answers.items())}
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        is_visitor = route.visitors is not None and accepts.is_visitor(request)
-        principal = None if is_visitor else await _principal(route, authentication, request)
+        if route.visitors is not None and accepts.is_visitor(request):
+            return await route.visitors(request)
+        principal = await _principal(route, authentication, request)
         if route.is_limited and principal is not None:
             most = services.settings.limit_webhooks
             await limits.take(request, services.counters, "webhooks", most, principal)
@@ -168,8 +169,7 @@ def serve(route: Route, services: Services, authentication: Authentication) -> S
         elif route.takes_files:
             body = await forms.read(request, services.settings.max_body_bytes)
         call = Call(services, authentication, request, principal=principal, body=body, raw=raw, query=query)
-        handler = route.visitors if is_visitor and route.visitors is not None else route.handler
-        content = await handler(call)
+        content = await route.handler(call)
         if isinstance(content, web.StreamResponse):
             return content
         return answer(request, statuses.get(type(content), success), content, route.media)

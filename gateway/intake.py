@@ -5,7 +5,7 @@ sweep finds (`storage.artifact_sweep`).
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from datetime import UTC, datetime
 from hashlib import sha256
 
@@ -60,19 +60,19 @@ async def take(
     except Unavailable:
         raise  # the row may be committed all the same: if it is not, the sweep finds the bytes
     except TMSError:
-        await discard(services, object_name)
+        await clear_away(services.blobs.delete([object_name]))
         raise
     if kept.object_name != object_name:
-        await discard(services, object_name)
+        await clear_away(services.blobs.delete([object_name]))
     return kept
 
 
-async def discard(services: Services, object_name: str) -> None:
+async def clear_away(deletion: Awaitable[None]) -> None:
     """Delete bytes that nobody needs; where that fails, the sweep does it later."""
     try:
-        await services.blobs.delete([object_name])
+        await deletion
     except Unavailable as error:
-        log.warning("bytes are left to the sweep", object_name=object_name, error=error.message)
+        log.warning("bytes are left to the sweep", error=error.message)
 
 
 class _Passing:

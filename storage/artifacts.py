@@ -17,6 +17,7 @@ _COLUMNS = (
     "artifact_id, tenant_id, execution_id, shard, kind, name, size, sha256, test, file, attempt,"
     " created_at, object_name, stored_at"
 )
+_THIS = "WHERE execution_id = $1 AND artifact_id = $2"
 
 
 class ArtifactFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,14 +81,7 @@ async def get(connection: Connection, execution_id: str, artifact_id: str) -> Ar
     Raises:
         NotFound: this tenant has none.
     """
-    row = await connection.fetchrow(
-        f"SELECT {_COLUMNS} FROM artifacts WHERE artifact_id = $1 AND execution_id = $2",  # noqa: S608 - our own columns
-        artifact_id,
-        execution_id,
-    )
-    if row is None:
-        raise NotFound(f"{execution_id} has no artifact {artifact_id}")
-    return _artifact(row)
+    return await _one(connection, f"SELECT {_COLUMNS} FROM artifacts {_THIS}", execution_id, artifact_id)  # noqa: S608 - our own columns
 
 
 async def page(
@@ -119,11 +113,11 @@ async def delete(connection: Connection, execution_id: str, artifact_id: str) ->
     Raises:
         NotFound: this tenant has none.
     """
-    row = await connection.fetchrow(
-        f"DELETE FROM artifacts WHERE artifact_id = $1 AND execution_id = $2 RETURNING {_COLUMNS}",  # noqa: S608 - our own columns
-        artifact_id,
-        execution_id,
-    )
+    return await _one(connection, f"DELETE FROM artifacts {_THIS} RETURNING {_COLUMNS}", execution_id, artifact_id)  # noqa: S608 - our own columns
+
+
+async def _one(connection: Connection, statement: str, execution_id: str, artifact_id: str) -> Artifact:
+    row = await connection.fetchrow(statement, execution_id, artifact_id)
     if row is None:
         raise NotFound(f"{execution_id} has no artifact {artifact_id}")
     return _artifact(row)

@@ -13,6 +13,7 @@ from gateway.handlers.artifacts import drafted, looked_at, of_path, printed
 from gateway.middleware import streamed
 from gateway.services import Services
 from gateway.wire import artifacts as wire
+from orchestrator.artifacts import kinds
 from orchestrator.artifacts.model import Artifact
 from orchestrator.errors import Conflict, FieldError, NotFound, TooLarge, ValidationFailed
 from storage import artifacts
@@ -22,13 +23,23 @@ _NUMBER = re.compile(r"[1-9][0-9]{0,3}")
 
 
 async def begin(call: Call[wire.NewArtifact, None]) -> wire.Artifact:
-    """Begin an upload, or find the one that was begun; where the tenant has the bytes already, it is done."""
+    """Begin an upload, or find the one that was begun; where the tenant has the bytes already, it is done.
+
+    Raises:
+        ValidationFailed: its name or kind cannot be, or the bytes that are there are not what the name says.
+        NotFound: there is no such execution or shard.
+        TooLarge: it is over a limit.
+    """
     body, settings = call.body, call.services.settings
     if body.size > settings.artifact_bytes:
         raise TooLarge(f"The file is larger than {settings.artifact_bytes} bytes, the most this server takes")
     draft = await drafted(call, body, size=body.size, sha256=bytes.fromhex(body.sha256))
     async with call.services.reader.tenant(draft.tenant_id, write=True) as connection:
         begun = await artifacts.begin(connection, draft, call.now, most_bytes=settings.artifact_execution_bytes)
+        if begun.object_name is not None:
+            # The bytes that are there were sent under another name, and may not be what this one says.
+            head = call.services.blobs.read(begun.object_name, 0, min(kinds.SIGNATURE_BYTES, begun.size))
+            kinds.check_content(begun.name, b"".join([window async for window in head]))
     return await looked_at(call, begun)
 
 
@@ -80,9 +91,9 @@ async def complete(call: Call[None, None]) -> wire.Artifact:
     except ValidationFailed:
         async with services.reader.tenant(artifact.tenant_id, write=True) as connection:
             await artifacts.delete(connection, artifact.execution_id, artifact.artifact_id)
-        await services.blobs.delete_parts(artifact.artifact_id)
+        await intake.clear_away(services.blobs.delete_parts(artifact.artifact_id))
         raise
-    await services.blobs.delete_parts(artifact.artifact_id)
+    await intake.clear_away(services.blobs.delete_parts(artifact.artifact_id))
     return printed(call, kept)
 
 

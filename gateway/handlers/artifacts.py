@@ -52,7 +52,7 @@ async def delete(call: Call[None, None]) -> wire.ArtifactDeleted:
     async with call.services.reader.tenant(call.principal.tenant_id, write=True) as connection:
         deleted = await artifacts.delete(connection, execution_id, artifact_id)
     if deleted.object_name is None:
-        await call.services.blobs.delete_parts(artifact_id)
+        await intake.clear_away(call.services.blobs.delete_parts(artifact_id))
     return wire.ArtifactDeleted(artifact_id=artifact_id, deleted_at=to_text(call.now))
 
 

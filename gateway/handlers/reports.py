@@ -31,9 +31,9 @@ SUBMISSIONS = 10_000
 FILES = 1000
 
 
-async def visitors(call: Call[None, None]) -> web.StreamResponse:
+async def visitors(request: web.Request) -> web.StreamResponse:
     """What a browser gets that shows no credential."""
-    return _page(call, pages.visitors())
+    return calls.answer(request, HTTPStatus.OK, pages.visitors(), HTML)
 
 
 async def report(call: Call[None, None]) -> wire.Report | web.StreamResponse:

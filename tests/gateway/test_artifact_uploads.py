@@ -88,6 +88,14 @@ async def test_bytes_that_are_there_need_not_be_sent(api: Api, stranger: Api) ->
     assert (await begun(stranger, await stranger.created(), content))["status"] == "uploading"
 
 
+async def test_bytes_that_are_there_are_not_an_image_because_a_name_says_so(api: Api) -> None:
+    execution_id, content = await api.created(), PAGE + os.urandom(8)
+    await sent(api, execution_id, content, "page.html")
+    answer = await begin(api, execution_id, content, "a.png")
+    assert (answer.status, list(answer.fields)) == (422, ["body"])
+    assert await listed(api, execution_id) == ["page.html"]
+
+
 async def test_a_whole_with_another_hash_is_void(api: Api, server: RunningServer) -> None:
     execution_id, content = await api.created(), os.urandom(PART_BYTES + 5)
     upload = await begun(api, execution_id, content)
