@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from hashlib import sha256
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from orchestrator.artifacts.model import PART_BYTES
@@ -126,6 +127,30 @@ async def test_a_file_without_a_length_is_streamed(api: Api) -> None:
     artifact = await sent(api, await api.created(), pieces(), sha256=sha256(content).hexdigest())
     assert (artifact["size"], artifact["sha256"]) == (len(content), sha256(content).hexdigest())
     assert (await api.get(artifact["url"])).raw == content
+
+
+async def test_a_large_file_is_never_whole_in_memory(api: Api, server: RunningServer) -> None:
+    size, piece = 192 * 1024 * 1024, bytes(1024 * 1024)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(size // len(piece)):
+            yield piece
+
+    before = highest_memory(server)
+    artifact = await sent(api, await api.created(), pieces(), "trace.zip")
+    received = 0
+    async with aiohttp.ClientSession() as session, session.get(artifact["url"]) as answer:
+        async for chunk in answer.content.iter_any():
+            received += len(chunk)
+
+    assert received == artifact["size"] == size
+    assert highest_memory(server) - before < size / 2
+
+
+def highest_memory(server: RunningServer) -> int:
+    """The most bytes that the gateway process ever had in memory."""
+    [line] = [line for line in Path(f"/proc/{server.pid}/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) * 1024
 
 
 async def test_an_empty_log_is_a_log(api: Api) -> None:
