@@ -7,7 +7,7 @@ folder it is on the disk before its writer is told so.
 import asyncio
 import os
 import stat
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,8 +22,6 @@ from orchestrator import ids
 from orchestrator.errors import Misconfigured, Unavailable
 
 if TYPE_CHECKING:  # its stubs alone have it
-    from collections.abc import Iterator
-
     from obstore.store import ObjectStore
 
 WINDOW_BYTES: Final = 4 * 1024 * 1024
@@ -193,7 +191,7 @@ def _delete_staged(folder: Path, before: datetime) -> None:
 
 
 @contextmanager
-def _translated() -> "Iterator[None]":
+def _translated() -> Iterator[None]:
     """Raise `Unavailable` for what the store cannot do."""
     try:
         yield
