@@ -76,14 +76,24 @@ async def claim(connection: Connection, but_not: list[str]) -> Undigested | None
         connection: inside a transaction.
         but_not: executions to leave alone.
     """
-    row = await connection.fetchrow(
-        "SELECT d.execution_id, d.tenant_id, d.number, d.suite_branch_id, e.test_suite, d.ended_at, d.was_digested,"
-        " e.seq FROM executions AS e JOIN digested_executions AS d USING (execution_id)"
-        " WHERE e.ended_at IS NOT NULL AND NOT e.digested AND e.execution_id <> ALL($1)"
-        " ORDER BY e.ended_at, e.execution_id LIMIT 1 FOR UPDATE OF d SKIP LOCKED",
-        but_not,
-    )
-    return None if row is None else Undigested(*row)
+    while True:
+        execution_id = await connection.fetchval(
+            "SELECT d.execution_id FROM executions AS e JOIN digested_executions AS d USING (execution_id)"
+            " WHERE e.ended_at IS NOT NULL AND NOT e.digested AND e.execution_id <> ALL($1)"
+            " ORDER BY e.ended_at, e.execution_id LIMIT 1 FOR UPDATE OF d SKIP LOCKED",
+            but_not,
+        )
+        if execution_id is None:
+            return None
+        # Read once it is held: another historian may just have let go of it, with its work done.
+        row = await connection.fetchrow(
+            "SELECT d.execution_id, d.tenant_id, d.number, d.suite_branch_id, e.test_suite, d.ended_at,"
+            " d.was_digested, e.seq FROM executions AS e JOIN digested_executions AS d USING (execution_id)"
+            " WHERE e.execution_id = $1 AND NOT e.digested",
+            execution_id,
+        )
+        if row is not None:
+            return Undigested(*row)
 
 
 async def digest(connection: Connection, execution: Undigested, *, oldest: datetime, now: datetime) -> int:
@@ -106,7 +116,9 @@ async def digest(connection: Connection, execution: Undigested, *, oldest: datet
         if execution.was_digested:
             await _take_back(connection, execution)
         tests = await _write(connection, execution)
-        await quarantines.end_passed(connection, execution.tenant_id, execution.execution_id, now)
+        await quarantines.end_passed(
+            connection, execution.tenant_id, execution.execution_id, ended_at=execution.ended_at, now=now
+        )
     # Not where the owner has committed a change since it was claimed: that is to be digested too.
     await connection.execute(
         "UPDATE executions SET digested = true WHERE execution_id = $1 AND seq = $2",
