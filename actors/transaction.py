@@ -1,5 +1,6 @@
 """One commit of an owner: many commands decided one after the other, then written together."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
@@ -40,6 +41,7 @@ class Transaction:
     Attributes:
         states: every execution that the batch touched, in its last state; to be kept once the transaction commits.
         told: those whose progress webhooks are told of.
+        events: how many of each name it writes.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Transaction:
         self._outbox = Outbox(now)
         self.states: dict[str, Execution] = {}
         self.told: set[str] = set()
+        self.events: Counter[str] = Counter()
 
     async def carry_out(self, connection: Connection, batch: Sequence[AnyCommand], revision: int) -> list[Reply]:
         """Decide and write; the replies are true once the caller's transaction has committed.
@@ -198,6 +201,7 @@ class Transaction:
         for happening in self._happenings:
             execution, event = happening.execution, happening.event
             name = names.name(event)
+            self.events[name] += 1
             listed = failed.get(execution.execution_id, ()) if isinstance(event, Completed) else ()
             text = msgspec.json.encode(payloads.data(execution, event, listed)).decode()
             rows.append(EventRow(execution.execution_id, execution.seq, execution.tenant_id, name, event.at, text))

@@ -21,8 +21,8 @@ ROOT = Path(__file__).parent.parent
 TOKEN = "tms_benchmark_admin_token_0123456789"  # noqa: S105 - of a server that lives for minutes, on loopback
 STOP_SECONDS = 60.0
 
-_OWNER_NUMBER = re.compile(r"^tms_owner_(commands|commits)(?:_total)?\{[^}]*\} (\S+)$", re.MULTILINE)
-
+_OWNER_NUMBERS = re.compile(r"^tms_owner_(commands_total|commit_seconds_count)\{[^}]*\} (\S+)$", re.MULTILINE)
+_NAMES = {"commands_total": "commands", "commit_seconds_count": "commits"}
 
 _SIGNS = (
     ("owners", "ExecutionOwner"),
@@ -86,8 +86,8 @@ class Server:
         with urlopen(f"http://{self.address.host}:{self.address.port}/metrics") as answer:
             text = answer.read().decode()
         found = {"commands": 0.0, "commits": 0.0}
-        for name, value in _OWNER_NUMBER.findall(text):
-            found[name] += float(value)
+        for name, value in _OWNER_NUMBERS.findall(text):
+            found[_NAMES[name]] += float(value)
         return found
 
     def owners(self) -> list[psutil.Process]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import structlog
+from prometheus_client import Gauge
 
 from actors.cluster import Cluster
 from actors.couriers import Couriers
@@ -67,7 +68,8 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(counters.close)
         mailbox = Mailbox(ray.owners, settings.request_wait_seconds)
         stack.push_async_callback(mailbox.close)
-        upkeep = asyncio.create_task(maintain_for_ever(settings, where.database_url))
+        maintained = Gauge("tms_maintained_timestamp_seconds", "When maintenance last succeeded", registry=None)
+        upkeep = asyncio.create_task(maintain_for_ever(settings, where.database_url, maintained))
         stack.callback(upkeep.cancel)
         yield Services(
             settings=settings,
@@ -77,10 +79,8 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
             bus=bus,
             counters=counters,
             secret_key=key,
-            actors={
-                "owner": [owner.status for owner in ray.owners],
-                "courier": [courier.status for courier in ray.couriers],
-            },
+            actors={"owner": ray.owners, "courier": ray.couriers},
+            collectors=[mailbox.measures, reader, maintained, *([where.embedded] if where.embedded else [])],
         )
 
 
@@ -144,13 +144,20 @@ def _kept_key(path: Path) -> bytes:
     return path.read_bytes()
 
 
-async def maintain_for_ever(settings: Settings, database_url: str) -> None:
-    """Months ahead and retention: at once, for a server may never be up for an hour, and then every hour."""
+async def maintain_for_ever(settings: Settings, database_url: str, maintained: Gauge) -> None:
+    """Months ahead and retention: at once, for a server may never be up for an hour, and then every hour.
+
+    Args:
+        settings: how long to keep what.
+        database_url: of the owning role.
+        maintained: set to the time whenever all of it succeeded.
+    """
     while True:
         try:
             async with postgres.connected(database_url) as connection:
                 await retention.maintain(connection, datetime.now(UTC), settings.retention_months)
                 await retention.forget_deliveries(connection, datetime.now(UTC))
+            maintained.set_to_current_time()
         except (TMSError, OSError, postgres.DatabaseError) as error:
             log.warning("maintenance failed; it is tried again in an hour", error=str(error))
         await asyncio.sleep(MAINTENANCE_SECONDS)

@@ -16,7 +16,7 @@ class Reader:
 
     def __init__(self, hub: Hub, tenant: int = TENANT) -> None:
         self.sink = MemorySink()
-        self.subscriber = Subscriber(self.sink)
+        self.subscriber = Subscriber(self.sink, hub.measures)
         self._tenant = hub.tenant(tenant)
         self._stack = AsyncExitStack()
 

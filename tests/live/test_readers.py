@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from gateway.live.frames import Kind
 from gateway.live.hub import GOING_AWAY, Hub
+from gateway.live.measures import LiveMeasures
 from gateway.live.subscriber import TOO_SLOW
 from gateway.live.tenant import View
 from gateway.wire.live import ExecutionLiveQuery
@@ -31,7 +33,7 @@ def memory() -> MemoryLog:
 
 @pytest.fixture
 async def hub(memory: MemoryLog) -> AsyncIterator[Hub]:
-    hub = Hub(memory, Bus("redis://localhost:1"))
+    hub = Hub(memory, Bus("redis://localhost:1"), LiveMeasures(CollectorRegistry()))
     yield hub
     await hub.close()
 

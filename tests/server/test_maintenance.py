@@ -3,6 +3,8 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+from prometheus_client import Gauge
+
 from orchestrator.config import Settings
 from orchestrator.webhooks.model import DeliveryStatus
 from server.parts import maintain_for_ever
@@ -20,6 +22,7 @@ async def test_old_deliveries_are_forgotten_at_once(stores: Stores, connection: 
     async def is_forgotten() -> bool:
         return not await connection.fetchval("SELECT count(*) FROM webhook_deliveries WHERE tenant_id = $1", tenant)
 
-    upkeep = asyncio.create_task(maintain_for_ever(Settings(), stores.database_url))
+    maintained = Gauge("maintained", "When", registry=None)
+    upkeep = asyncio.create_task(maintain_for_ever(Settings(), stores.database_url, maintained))
     await eventually(is_forgotten)
     upkeep.cancel()
