@@ -1,7 +1,7 @@
 """When each alert fires and when it does not, by Prometheus' own tests of rules.
 
-A case is what series do from minute to minute, in Prometheus' notation: `0+60x10` begins at 0 and rises by 60 each minute,
-ten times. `stale` says that a series is there no more.
+A case is what series do from minute to minute, in Prometheus' notation: `0+60x10` begins at 0 and rises by 60 each
+minute, ten times.
 """
 
 from pathlib import Path
@@ -35,7 +35,7 @@ def of(name: str, labels: str = "") -> str:
     return f'{name}{{job="tms", instance="a:8000"{labels and ", "}{labels}}}'
 
 
-PARTITION, COURIER = 'partition="0"', 'courier="0"'
+PARTITION, COURIER, GATEWAY = 'partition="0"', 'courier="0"', 'process="gateway"'
 OF_PARTITION, OF_COURIER = {"job": "tms", "partition": "0"}, {"job": "tms", "courier": "0"}
 OF_JOB = {"job": "tms"}
 RESULTS = 'route="/api/results", method="POST"'
@@ -79,9 +79,9 @@ CASES = {
         {of("tms_embedded_starts_total", 'server="postgres"'): "1x9 2x30"},
     ),
     "TmsServerRestarting": Case(
-        30, {of("tms_process_start_time_seconds", 'process="gateway"'): "100x5 200x5 300x5 400x20"},
+        30, {of("tms_process_start_time_seconds", GATEWAY): "100x5 200x5 300x5 400x20"},
         {"job": "tms", "instance": "a:8000", "process": "gateway"},
-        {of("tms_process_start_time_seconds", 'process="gateway"'): "100x15 200x20"},
+        {of("tms_process_start_time_seconds", GATEWAY): "100x15 200x20"},
     ),
     "TmsErrors": Case(
         12, {of("tms_http_requests_total", f'{RESULTS}, status="201"'): EACH,
@@ -110,9 +110,9 @@ CASES = {
         {of("tms_process_cpu_seconds_total", 'process="owner-0"'): "0+40x30"},
     ),
     "TmsFilesRunOut": Case(
-        6, {of("tms_process_open_fds", 'process="gateway"'): "900x10", of("tms_process_max_fds", 'process="gateway"'): "1024x10"},
+        6, {of("tms_process_open_fds", GATEWAY): "900x10", of("tms_process_max_fds", GATEWAY): "1024x10"},
         {"job": "tms", "process": "gateway"},
-        {of("tms_process_open_fds", 'process="gateway"'): "500x10", of("tms_process_max_fds", 'process="gateway"'): "1024x10"},
+        {of("tms_process_open_fds", GATEWAY): "500x10", of("tms_process_max_fds", GATEWAY): "1024x10"},
     ),
     "TmsCommitsSlow": Case(
         20, histogram("tms_owner_commit_seconds", PARTITION, ("1.0", "5.0"), FEW, EACH), OF_JOB,
