@@ -207,7 +207,7 @@ class ExecutionOwner:
         self._news.announce(*work.news(), work.due())
         self._counted["commands"] += len(batch)
         self._counted["commits"] += 1
-        self._measures.committed(batch, work.events, monotonic() - began)
+        self._measures.committed(len(batch), work.tests, work.events, monotonic() - began)
         return replies
 
     def _keep(self, states: Iterable[Execution], now: datetime) -> None:

@@ -11,7 +11,6 @@ import msgspec
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from orchestrator.executions.commands import AnyCommand, Submit
 from orchestrator.executions.events import AnyEvent
 from orchestrator.webhooks.model import DeliveryStatus
 from storage.deliveries import Attempt
@@ -127,14 +126,14 @@ class OwnerMeasures:
         self._announce_seconds = actor.histogram(
             "announce_seconds", "From a commit until the bus has its news", SECONDS
         )
-        self._tests = actor.counter("tests", "Single test results sent with shards' results")
+        self._tests = actor.counter("tests", "Results of single tests stored")
         self._events = actor.counters("events", "Events committed", "event", _EVENTS)
 
-    def committed(self, batch: Sequence[AnyCommand], events: Mapping[str, int], seconds: float) -> None:
-        """A batch was committed, with so many events of each name."""
+    def committed(self, commands: int, tests: int, events: Mapping[str, int], seconds: float) -> None:
+        """A batch was committed: so many commands, results of single tests, and events of each name."""
         self._commit_seconds.observe(seconds)
-        self._commit_commands.observe(len(batch))
-        self._tests.inc(sum(command.tests for command in batch if isinstance(command, Submit)))
+        self._commit_commands.observe(commands)
+        self._tests.inc(tests)
         for event, number in events.items():
             self._events[event].inc(number)
 

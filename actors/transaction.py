@@ -93,6 +93,11 @@ class Transaction:
         ]
         return self._event_news, tests
 
+    @property
+    def tests(self) -> int:
+        """How many results of single tests it writes."""
+        return sum(row.tests for row in self._submissions)
+
     def due(self) -> dict[int, set[str]]:
         """Which webhooks each courier has something new for after the commit."""
         return self._outbox.due

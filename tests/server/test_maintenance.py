@@ -11,6 +11,7 @@ from server.parts import maintain_for_ever
 from server.stores import Stores
 from storage import retention
 from storage.postgres import DirectConnection
+from tests.measured import measured
 from tests.patience import eventually
 from tests.registrations import registered, told
 
@@ -25,4 +26,9 @@ async def test_old_deliveries_are_forgotten_at_once(stores: Stores, connection: 
     maintained = Gauge("maintained", "When", registry=None)
     upkeep = asyncio.create_task(maintain_for_ever(Settings(), stores.database_url, maintained))
     await eventually(is_forgotten)
+
+    async def is_told() -> bool:
+        return bool(measured(maintained.collect(), "maintained"))
+
+    await eventually(is_told)
     upkeep.cancel()
