@@ -3,6 +3,7 @@
 import asyncio
 import importlib.metadata
 from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import TypeVar
 
 from aiohttp import web
@@ -81,15 +82,8 @@ class Metrics:
 
     async def text(self, actors: Mapping[str, Sequence[Actor]]) -> bytes:
         """Everything; an actor that is away is told by `tms_owner_up` 0, and so on."""
-        families = [*self.registry.collect(), *of_process("gateway")]
-        for kind, each in actors.items():
-            told = await asyncio.gather(*(answer_of(actor.metrics()) for actor in each))
-            up = GaugeMetricFamily(f"tms_{kind}_up", f"Whether the {kind} answers", labels=(_LABELS[kind],))
-            for number, answer in enumerate(told):
-                up.add_metric((str(number),), answer is not None)
-                families += answer or ()
-            families.append(up)
-        return generate_latest(_Merged(families))
+        told = await asyncio.gather(*(_of_actors(kind, each) for kind, each in actors.items()))
+        return generate_latest(_Merged(chain(self.registry.collect(), of_process("gateway"), *told)))
 
 
 METRICS = web.AppKey("metrics", Metrics)
@@ -104,6 +98,15 @@ async def answer_of(question: Awaitable[T]) -> T | None:
             return await question
     except (TMSError, TimeoutError):
         return None
+
+
+async def _of_actors(kind: str, actors: Sequence[Actor]) -> list[Metric]:
+    """What those tell that answer, and which they are."""
+    told = await asyncio.gather(*(answer_of(actor.metrics()) for actor in actors))
+    up = GaugeMetricFamily(f"tms_{kind}_up", f"Whether the {kind} answers", labels=(_LABELS[kind],))
+    for number, families in enumerate(told):
+        up.add_metric((str(number),), families is not None)
+    return [up, *chain.from_iterable(filter(None, told))]
 
 
 class _Merged(Collector):
