@@ -133,9 +133,14 @@ class Reader:
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
         began = monotonic()
-        async with self._pool.acquire(timeout=CONNECT_SECONDS) as connection:
-            self._waits.observe(monotonic() - began)
+        try:
+            connection = await self._pool.acquire(timeout=CONNECT_SECONDS)
+        finally:
+            self._waits.observe(monotonic() - began)  # those that waited in vain above all
+        try:
             yield connection
+        finally:
+            await self._pool.release(connection)
 
     def collect(self) -> Iterator[Metric]:
         """How the pool is used, for Prometheus."""

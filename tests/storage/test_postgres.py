@@ -2,6 +2,10 @@
 
 import asyncio
 
+import pytest
+
+from orchestrator.errors import Unavailable
+from storage import postgres
 from storage.postgres import Reader
 from tests.measured import measured
 
@@ -19,6 +23,16 @@ async def test_the_pool_tells_how_it_is_used_and_how_long_it_is_waited_for(reade
     await waiting
     assert measured(reader.collect(), "tms_database_connections", state="used") == 0
     assert measured(reader.collect(), "tms_database_wait_seconds_count") == SIZE + 1
+
+
+async def test_who_waits_in_vain_is_counted_too(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with reader.nobody(), reader.nobody():
+        with monkeypatch.context() as impatient:
+            impatient.setattr(postgres, "CONNECT_SECONDS", 0.01)
+            with pytest.raises(Unavailable):
+                await ask(reader)
+    assert measured(reader.collect(), "tms_database_wait_seconds_count") == SIZE + 1
+    await ask(reader)
 
 
 async def ask(reader: Reader) -> None:
