@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 MANIFESTS := pyproject.toml sdks/python/pyproject.toml
-BENCHMARKS := bench-ingest bench-webhooks bench-runners
+BENCHMARKS := bench-ingest bench-webhooks bench-live bench-runners
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo serve test lint format bench $(BENCHMARKS) pins clean
@@ -36,6 +36,9 @@ bench: $(BENCHMARKS) ## Run all benchmarks
 
 bench-ingest: $(VENV)/.dev ## Measure durable results a second, latency and growth
 	@$(BIN)/python -m benchmarks.ingest
+
+bench-live: $(VENV)/.dev ## Measure from commit to frame at 1,000 live readers, and what a stalled one costs
+	@$(BIN)/python -m benchmarks.live
 
 bench-webhooks: $(VENV)/.bench ## Measure deliveries a second beside other queues, and what dead endpoints cost
 	@$(BIN)/python -m benchmarks.webhooks

@@ -4,12 +4,14 @@ import asyncio
 import importlib.metadata
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import ray
 import structlog
+from prometheus_client import Metric
 from ray.exceptions import RayError
 
 from actors.execution_owner import ExecutionOwner, OwnerSettings
@@ -56,7 +58,7 @@ class ActorHandle:
     """One named actor, as its callers reach it; keeps it alive and found.
 
     Args:
-        kind: its class, which has the methods `live` and `status`.
+        kind: its class, which has the methods `live`, `status` and `metrics`.
         name: what it is, such as `execution-owner`.
         number: which of them it is, from 0.
         arguments: of its class, after the number.
@@ -73,16 +75,31 @@ class ActorHandle:
         self._actor = self._find()
 
     async def status(self) -> dict[str, float]:
-        """Its numbers, which are proof of life.
+        """What it is doing, which is proof of life.
 
         Raises:
             Unavailable: it is away.
         """
-        try:
+        with self._answering():
             numbers: dict[str, float] = await self._actor.status.remote()
+        return numbers
+
+    async def metrics(self) -> list[Metric]:
+        """What it measured, for Prometheus.
+
+        Raises:
+            Unavailable: it is away.
+        """
+        with self._answering():
+            families: list[Metric] = await self._actor.metrics.remote()
+        return families
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        try:
+            yield
         except RayError as error:
             raise Unavailable(f"{self._name} is restarting; try again") from error
-        return numbers
 
     async def supervise(self) -> None:
         """Have the actor take up its work, now and after every death; runs until cancelled."""

@@ -16,9 +16,11 @@ from time import monotonic
 import asyncpg
 import msgspec
 import structlog
+from prometheus_client import Metric
 
 from actors.deadlines import Deadlines
 from actors.lease_clock import LeaseClock
+from actors.measures import OwnerMeasures
 from actors.news import NewsDesk
 from actors.progress import ProgressClock
 from actors.subscribers import Subscribers
@@ -71,7 +73,8 @@ class ExecutionOwner:
         self._partition = partition
         self._database_url = database_url
         self._clock = clock
-        self._news = NewsDesk(partition, redis_url)
+        self._measures = OwnerMeasures(partition)
+        self._news = NewsDesk(partition, redis_url, self._measures)
         self._inbox: deque[Item] = deque()
         self._arrival = asyncio.Event()
         self._alarm = asyncio.Event()
@@ -85,7 +88,7 @@ class ExecutionOwner:
         self._epoch: int | None = None
         self._is_replaced = False
         self._loops: list[asyncio.Task[None]] = []
-        self._counted = {"commands": 0, "commits": 0, "commit_seconds": 0.0, "failed_commits": 0, "claims": 0}
+        self._counted = {"commands": 0, "commits": 0, "failed_commits": 0, "claims": 0}
 
     async def live(self) -> None:
         """Take up work, and stay; the caller learns of this process' end by the call's failure."""
@@ -109,15 +112,24 @@ class ExecutionOwner:
         return _replies.encode(await asyncio.gather(*(future for _, future in items)))
 
     async def status(self) -> dict[str, float]:
-        """Numbers for the metrics, and proof of life."""
+        """What it has done and is doing, and proof of life."""
+        deadline, now = self._deadlines.next(), self._clock()
         return {
             **self._counted,
             "epoch": self._epoch or 0,
             "queued": len(self._inbox),
+            "unannounced": len(self._news),
+            "resyncs": self._news.resyncs,
             "executions_in_memory": len(self._executions),
             "deadlines": len(self._deadlines),
+            "leases": len(self._leases),
+            "overdue_seconds": 0.0 if deadline is None else max(0.0, (now - deadline).total_seconds()),
             "pid": os.getpid(),
         }
+
+    async def metrics(self) -> list[Metric]:
+        """The same and more, for Prometheus."""
+        return self._measures.families(await self.status())
 
     async def close(self) -> None:
         """Stop at once; what was not answered yet may or may not be committed, as with any crash."""
@@ -212,7 +224,7 @@ class ExecutionOwner:
         self._news.announce(*work.news(), work.due())
         self._counted["commands"] += len(batch)
         self._counted["commits"] += 1
-        self._counted["commit_seconds"] += monotonic() - began
+        self._measures.committed(len(batch), work.tests, work.events, monotonic() - began)
         return replies
 
     def _keep(self, states: Iterable[Execution], now: datetime) -> None:

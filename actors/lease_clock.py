@@ -28,6 +28,10 @@ class LeaseClock:
         self._due = Deadlines()
         self._open: dict[str, frozenset[int]] = {}
 
+    def __len__(self) -> int:
+        """How many leases are open."""
+        return len(self._due)
+
     def follow(self, execution: Execution, now: datetime) -> None:
         """Watch the leases that an execution has now, and no others of it."""
         numbers = frozenset() if execution.deal is None else frozenset(one.number for one in execution.deal.leases)

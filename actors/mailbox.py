@@ -21,6 +21,7 @@ import structlog
 from ray.exceptions import RayError
 
 from actors.fair_queue import FairQueue
+from actors.measures import MailboxMeasures
 from orchestrator import errors
 from orchestrator.executions.commands import PLACES_NEEDED, AnyCommand, Postponed, Receipt, Refusal, Reply
 
@@ -70,10 +71,14 @@ class Mailbox:
         owners: one for each partition, in order.
         wait_seconds: how long a command may take, retries included.
         clock: monotonic seconds.
+
+    Attributes:
+        measures: for the metrics.
     """
 
     def __init__(self, owners: Sequence[Owner], wait_seconds: float, clock: Callable[[], float] = monotonic) -> None:
-        self._lanes = [_Lane(partition, owner, clock) for partition, owner in enumerate(owners)]
+        self.measures = MailboxMeasures(len(owners), self.depths)
+        self._lanes = [_Lane(partition, owner, clock, self.measures) for partition, owner in enumerate(owners)]
         self._wait_seconds = wait_seconds
         self._clock = clock
 
@@ -107,11 +112,12 @@ def partition_of(execution_id: str, partitions: int) -> int:
 class _Lane:
     """The way to one partition."""
 
-    def __init__(self, partition: int, owner: Owner, clock: Callable[[], float]) -> None:
+    def __init__(self, partition: int, owner: Owner, clock: Callable[[], float], measures: MailboxMeasures) -> None:
         self._partition = partition
         self._owner = owner
         self._clock = clock
         self._queue: FairQueue[_Letter] = FairQueue()
+        self._measures = measures
         self._under_way: asyncio.Task[None] | None = None
         self._pause = 0.0
         self._waiting: asyncio.TimerHandle | None = None
@@ -121,6 +127,7 @@ class _Lane:
     def post(self, letter: _Letter) -> None:
         is_full = self.depth >= QUEUE_COMMANDS or self._bytes + letter.size > QUEUE_BYTES
         if is_full or self._queue.of(letter.command.tenant_id) >= QUEUE_COMMANDS_OF_TENANT:
+            self._measures.given_up(self._partition, 1)
             raise errors.Unavailable("Too many results are waiting to be stored; try again", retry_after=1)
         self.depth += 1
         self._bytes += letter.size
@@ -156,6 +163,7 @@ class _Lane:
         return batch
 
     async def _call(self, batch: list[_Letter]) -> None:
+        began = self._clock()
         try:
             answer = await self._owner.handle(_commands.encode([letter.command for letter in batch]))
         except RayError as error:
@@ -165,6 +173,8 @@ class _Lane:
         except asyncio.CancelledError:
             _fail(batch, errors.Unavailable("The server is stopping; try again"))
             raise
+        finally:
+            self._measures.called(self._partition, len(batch), self._clock() - began)
         postponed: list[_Letter] = []
         message = ""
         for letter, reply in zip(batch, _replies.decode(answer), strict=True):
@@ -181,8 +191,11 @@ class _Lane:
     def _again(self, batch: list[_Letter], message: str) -> None:
         """Put commands back in front, to be sent after a pause; those whose time is up fail."""
         now = self._clock()
-        _fail([letter for letter in batch if letter.due <= now], errors.Unavailable(message))
+        late = [letter for letter in batch if letter.due <= now]
+        _fail(late, errors.Unavailable(message))
+        self._measures.given_up(self._partition, len(late))
         remaining = [letter for letter in batch if letter.due > now]
+        self._measures.repeated(self._partition, len(remaining))
         for letter in remaining:
             letter.command = msgspec.structs.replace(letter.command, may_repeat=True)
         self._queue.push_back((letter.command.tenant_id, letter) for letter in remaining)

@@ -3,10 +3,12 @@
 import asyncio
 from collections import deque
 from collections.abc import Collection, Mapping
+from time import time
 
 import msgspec
 import structlog
 
+from actors.measures import OwnerMeasures
 from storage.bus import Bus, BusError, EventNews, News, TestsNews
 
 log = structlog.get_logger(__name__)
@@ -26,28 +28,38 @@ class NewsDesk:
     """Sends in the background. What the bus could not take is replaced by one `resync`: readers look into the log.
 
     Couriers find what is due without being told, only later.
+
+    Attributes:
+        resyncs: how often readers were told to look into the log.
     """
 
-    def __init__(self, partition: int, redis_url: str) -> None:
+    def __init__(self, partition: int, redis_url: str, measures: OwnerMeasures) -> None:
+        self.resyncs = 0
         self._partition = partition
         self._redis_url = redis_url
+        self._measures = measures
         self._waiting: deque[Notice] = deque()
         self._arrival = asyncio.Event()
         self._bus: Bus | None = None
         self._is_closed = False
 
+    def __len__(self) -> int:
+        """How many commits the bus was not told of yet."""
+        return len(self._waiting)
+
     def announce(self, events: list[EventNews], tests: list[TestsNews], due: Mapping[int, Collection[str]]) -> None:
-        """Send on soon. A backlog that grows too long is dropped for a `resync`."""
+        """Send on soon what was committed just now. A backlog that grows too long is dropped for a `resync`."""
         if not events and not tests:
             return
         if len(self._waiting) >= BACKLOG:
             self.resync()
             return
-        self._waiting.append(Notice(News(self._partition, events, tests), due))
+        self._waiting.append(Notice(News(self._partition, events, tests, committed_at=time()), due))
         self._arrival.set()
 
     def resync(self) -> None:
         """Tell every reader to look into the log for what it missed."""
+        self.resyncs += 1
         self._waiting.clear()
         self._waiting.append(Notice(News(self._partition, [], [], resync=True), {}))
         self._arrival.set()
@@ -74,6 +86,8 @@ class NewsDesk:
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 is_away = False
+                if notice.news.committed_at is not None:
+                    self._measures.announced(time() - notice.news.committed_at)
 
     async def close(self) -> None:
         """End `run`, and close the connection."""

@@ -14,6 +14,7 @@ import msgspec
 import structlog
 
 from actors.endpoint_lane import EndpointLane
+from actors.measures import CourierMeasures
 from orchestrator.errors import Unavailable
 from orchestrator.webhooks.model import DisabledReason
 from storage import deliveries, postgres
@@ -45,9 +46,10 @@ class Recorder:
         clock: the present.
         settled: told of every outcome that was recorded.
         lost: told of every outcome that the database does not take.
+        measures: told of every commit.
 
     Attributes:
-        counted: numbers for the metrics.
+        failed_commits: how many there were.
     """
 
     def __init__(
@@ -56,15 +58,17 @@ class Recorder:
         clock: Callable[[], datetime],
         settled: Callable[[Ended], None],
         lost: Callable[[Ended], None],
+        measures: CourierMeasures,
     ) -> None:
         self._courier = courier
         self._clock = clock
         self._settled = settled
         self._lost = lost
+        self._measures = measures
         self._ended: list[Ended] = []
         self._arrival = asyncio.Event()
         self._settlement = asyncio.Event()
-        self.counted = {"commits": 0, "commit_seconds": 0.0, "failed_commits": 0}
+        self.failed_commits = 0
 
     def __len__(self) -> int:
         """How many outcomes are not recorded yet."""
@@ -110,7 +114,7 @@ class Recorder:
                 await deliveries.record(connection, [ended.attempt for ended in batch])
                 told = await self._disable(connection, batch)
         except postgres.RefusedError:
-            self.counted["failed_commits"] += 1
+            self.failed_commits += 1
             if count == 1:
                 log.exception("outcome cannot be recorded", delivery_id=batch[0].attempt.delivery_id)
                 self._lose(batch[0])
@@ -119,11 +123,10 @@ class Recorder:
                     await self._commit(connection, epoch, bus, 1)
             return
         except postgres.DatabaseError as error:
-            self.counted["failed_commits"] += 1
+            self.failed_commits += 1
             raise Unavailable(f"The database failed ({type(error).__name__}); try again") from error
         del self._ended[:count]
-        self.counted["commits"] += 1
-        self.counted["commit_seconds"] += monotonic() - began
+        self._measures.committed(monotonic() - began)
         for ended in batch:
             ended.lane.recorded(ended.attempt.delivery_id)
             self._settled(ended)

@@ -1,5 +1,6 @@
 """One commit of an owner: many commands decided one after the other, then written together."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
@@ -62,6 +63,7 @@ class Transaction:
         states: every execution that the batch touched, in its last state; to be kept once the transaction commits.
         told: those whose progress webhooks are told of.
         renewed: leases whose runners have shown that they live.
+        events: how many of each name it writes.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class Transaction:
         self.told: set[str] = set()
         self.renewed: list[HeldLease] = []
         self._manifests: dict[str, bytes] = {}
+        self.events: Counter[str] = Counter()
 
     async def carry_out(self, connection: Connection, batch: Sequence[AnyCommand], revision: int) -> list[Reply]:
         """Decide and write; the replies are true once the caller's transaction has committed.
@@ -113,6 +116,11 @@ class Transaction:
             if row.tests and row.first_frame is not None
         ]
         return self._event_news, tests
+
+    @property
+    def tests(self) -> int:
+        """How many results of single tests it writes."""
+        return sum(row.tests for row in self._submissions)
 
     def due(self) -> dict[int, set[str]]:
         """Which webhooks each courier has something new for after the commit."""
@@ -249,6 +257,7 @@ class Transaction:
         for happening in self._happenings:
             execution, event = happening.execution, happening.event
             name = names.name(event)
+            self.events[name] += 1
             listed = failed.get(execution.execution_id, ()) if isinstance(event, Completed) else ()
             text = msgspec.json.encode(payloads.data(execution, event, listed)).decode()
             rows.append(EventRow(execution.execution_id, execution.seq, execution.tenant_id, name, event.at, text))

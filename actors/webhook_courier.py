@@ -19,6 +19,7 @@ from time import monotonic
 
 import msgspec
 import structlog
+from prometheus_client import Metric
 
 from actors.deadlines import Deadlines
 from actors.dispatcher import Dispatcher
@@ -26,6 +27,7 @@ from actors.endpoint_lane import EndpointLane, Started
 from actors.endpoints import Endpoints
 from actors.execution_owner import utc_now
 from actors.lanes import Lanes
+from actors.measures import CourierMeasures
 from actors.recorder import Ended, Recorder
 from actors.webhook_sender import WebhookSender
 from orchestrator import ids
@@ -37,6 +39,7 @@ from orchestrator.webhooks.model import DisabledReason, Outcome
 from orchestrator.webhooks.pacing import WINDOW
 from orchestrator.webhooks.sealing import Sealer
 from storage import deliveries, postgres
+from storage.backlog import NO_BACKLOG, backlog
 from storage.bus import Bus, BusError
 from storage.deliveries import Attempt, Due
 
@@ -50,7 +53,7 @@ LOOK_SECONDS = 1.0
 OPEN_FILES = 16_384
 
 REREAD_SECONDS = 30.0
-"""Between two looks for changes of webhooks of which nobody told: who made them may have died."""
+"""Between two looks for changes of webhooks of which nobody told (who made them may have died), and at the backlog."""
 
 
 class CourierSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,14 +96,16 @@ class WebhookCourier:
         self._strangers: set[str] = set()
         self._retries = Deadlines()
         self._unknown_retries: set[str] = set()
-        self._recorder = Recorder(courier, clock, self._settle, self._lose)
+        self._measures = CourierMeasures(courier)
+        self._recorder = Recorder(courier, clock, self._settle, self._lose, self._measures)
         self._dispatcher: Dispatcher | None = None
         self._bus: Bus | None = None
         self._epoch: int | None = None
         self._is_wanted = asyncio.Event()
         self._hunger = asyncio.Event()
         self._loops: list[asyncio.Task[None]] = []
-        self._counted = {"attempts": 0, "failed_attempts": 0, "disabled": 0, "fetches": 0, "claims": 0}
+        self._backlog = NO_BACKLOG
+        self._counted = {"disabled": 0, "fetches": 0, "claims": 0}
 
     async def live(self) -> None:
         """Take up work, and stay; the caller learns of this process' end by the call's failure."""
@@ -108,18 +113,25 @@ class WebhookCourier:
         await asyncio.gather(*self._loops)
 
     async def status(self) -> dict[str, float]:
-        """Numbers for the metrics, and proof of life."""
+        """What it has done and is doing, and proof of life."""
         return {
             **self._counted,
-            **self._recorder.counted,
+            "failed_commits": self._recorder.failed_commits,
             "epoch": self._epoch or 0,
             "webhooks": len(self._lanes),
+            "failing": sum(lane.failing_since is not None for lane in self._lanes),
+            "due": self._backlog.due,
+            "oldest_due_seconds": self._backlog.oldest_seconds,
             "held_back": sum(lane.is_held_back for lane in self._lanes),
             "waiting": self._lanes.waiting,
             "in_flight": self._lanes.in_flight,
             "unrecorded": len(self._recorder),
             "pid": os.getpid(),
         }
+
+    async def metrics(self) -> list[Metric]:
+        """The same and more, for Prometheus."""
+        return self._measures.families(await self.status())
 
     async def due(self, webhook_ids: Collection[str]) -> None:
         """There is something new for these webhooks."""
@@ -262,6 +274,8 @@ class WebhookCourier:
 
     async def _meet_all(self, connection: postgres.Connection) -> None:
         await self._endpoints.read_all(connection)
+        async with postgres.translated():
+            self._backlog = await backlog(connection, self._courier, self._clock())
         self._unknown_retries.update(lane.webhook_id for lane in self._lanes)
         self._hunger.set()
 
@@ -346,8 +360,7 @@ class WebhookCourier:
         disabled = self._reason_to_disable(started, outcome, now)
         if disabled is not None:
             self._endpoints.disable(started.lane)
-        self._counted["attempts"] += 1
-        self._counted["failed_attempts"] += not outcome.is_success
+        self._measures.attempted(attempt, is_retry=due.tries > 0)
         self._recorder.add(Ended(started.lane, attempt, disabled))
 
     def _reason_to_disable(

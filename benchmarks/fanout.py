@@ -25,6 +25,7 @@ START_SECONDS = 30.0
 DELIVER_SECONDS = 2.0
 
 _SEQ = re.compile(rb'"seq":\d+')
+_LAST_TOTAL = re.compile(rb'"total":\d+(?!.*"total":)', re.DOTALL)
 
 
 def path_of(execution_id: str) -> str:
@@ -105,5 +106,5 @@ async def _publish(
 
 
 def _numbered(example: bytes, number: int, seq: int) -> bytes:
-    frame = re.sub(rb'"total":\d+', b'"total":%d' % number, example, count=1)
+    frame = _LAST_TOTAL.sub(b'"total":%d' % number, example)
     return _SEQ.sub(b'"seq":%d' % seq, frame, count=1)

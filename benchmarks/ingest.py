@@ -6,7 +6,7 @@ README.md says what each figure means. With `--quick` everything is measured in 
 import sys
 from collections import Counter
 
-from benchmarks import growth, live, throughput
+from benchmarks import answer_to_frame, growth, throughput
 from benchmarks.books import Books
 from benchmarks.figures import Figure, figure
 from benchmarks.run import run
@@ -27,7 +27,7 @@ def measure(scale: Scale, steps: Steps) -> list[Figure]:
         server = Server()
     with server:
         books = Books(server)
-        found = live.measure(server, books, scale, steps)
+        found = answer_to_frame.measure(server, books, scale, steps)
         found += throughput.measure(server, books, scale, steps)
         faults = Counter(books.check())
     with steps.step("starting a new server"):

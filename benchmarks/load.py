@@ -1,4 +1,4 @@
-"""The load generator: submits results over many connections, and keeps the books on what was acknowledged.
+"""The load generator: sends over many connections, as a rule results, and keeps the books on what was acknowledged.
 
 Each connection has one request under way and shards of its own, so that the last number acknowledged for a shard is
 the one that has to be stored for it.
@@ -6,14 +6,14 @@ the one that has to be stored for it.
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import cycle
 from time import monotonic
 
 import msgspec
 import uvloop
 
-from benchmarks.client import CREATED, Address, Client, LoadFailed, with_body
+from benchmarks.client import CREATED, OK, Address, Client, LoadFailed, with_body
 from benchmarks.companions import alone
 from benchmarks.made_up import FIRST_NUMBER, forms
 
@@ -22,6 +22,16 @@ DRAIN_SECONDS = 30.0
 
 Target = tuple[str, int]
 """An execution, and the number of one of its shards."""
+
+Wording = Callable[[Target, int], bytes]
+"""Makes the request that tells a target of a number."""
+
+
+def submissions(address: Address) -> Wording:
+    """Sends results of 50 tests, whose total is the number."""
+    kinds = forms()
+    head = address.head("POST", "/api/results")
+    return lambda target, number: with_body(head, kinds[number % len(kinds)].body(*target, number))
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +42,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         seconds: how long it is measured, after `warm_seconds` that do not count.
         first: the first number to send; later ones follow one by one.
         rate: submissions a second; None sends the next as soon as one is answered.
+        wording: makes what is sent, in the process that sends it.
     """
 
     targets: Sequence[Target]
@@ -40,6 +51,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     warm_seconds: float = 0.0
     first: int = FIRST_NUMBER
     rate: float | None = None
+    wording: Callable[[Address], Wording] = submissions
 
 
 class Outcome(msgspec.Struct, kw_only=True):
@@ -113,8 +125,7 @@ class _Load:
     def __init__(self, address: Address, plan: Plan) -> None:
         self._address = address
         self._plan = plan
-        self._forms = forms()
-        self._head = address.head("POST", "/api/results")
+        self._word = plan.wording(address)
         self._lanes = [_Lane(self, plan.targets[index :: plan.connections]) for index in range(plan.connections)]
         self._free: deque[_Lane] = deque(self._lanes)
         self._refused: Counter[int] = Counter()
@@ -170,13 +181,12 @@ class _Load:
         """The next number, and the request that submits it."""
         number = self._next
         self._next += 1
-        body = self._forms[number % len(self._forms)].body(*target, number)
-        return number, with_body(self._head, body)
+        return number, self._word(target, number)
 
     def note(self, lane: _Lane, status: int) -> None:
         """Keep the books, and go on."""
         now = monotonic()
-        if status == CREATED:
+        if status in (OK, CREATED):
             self._last[lane.target] = lane.number
             self._acknowledged[lane.number] = (lane.sent, now)
             if self._began <= now < self._end:

@@ -16,7 +16,7 @@ from benchmarks.companions import told
 CONNECT_SECONDS = 60.0
 TELL_SECONDS = 60.0
 
-_UPGRADE = (
+HANDSHAKE = (
     b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
@@ -33,7 +33,7 @@ class Seen:
     """What all readers of a process saw.
 
     Attributes:
-        numbers: `results.total` of each event that has one.
+        numbers: the number of each event that has one.
         moments: when each of these came, by the monotonic clock.
         gaps: how often the `seq` of a reader's event did not follow on the one before.
         closed: how many readers the server closed.
@@ -59,7 +59,7 @@ async def _read(pipe: Connection, address: Address, paths: Sequence[str]) -> Non
         reader = _Reader(seen)
         await loop.create_connection(lambda reader=reader: reader, address.host, address.port)  # type: ignore[misc] # a default
         async with asyncio.timeout(CONNECT_SECONDS):
-            await reader.open(address.head("GET", path) + _UPGRADE)
+            await reader.open(address.head("GET", path) + HANDSHAKE)
     pipe.send("open")
     if await told(pipe):
         pipe.send(seen)
@@ -135,8 +135,8 @@ class _Reader(asyncio.Protocol):
 
 
 def number_of(event: bytes) -> int | None:
-    """The `results.total` of an event, None if it has none."""
-    start = event.find(_TOTAL) + len(_TOTAL)
+    """The number that it was sent with: its last `total`; None if it has none."""
+    start = event.rfind(_TOTAL) + len(_TOTAL)
     return None if start < len(_TOTAL) else int(event[start : event.index(b",", start)])
 
 

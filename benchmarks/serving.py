@@ -21,9 +21,6 @@ ROOT = Path(__file__).parent.parent
 TOKEN = "tms_benchmark_admin_token_0123456789"  # noqa: S105 - of a server that lives for minutes, on loopback
 STOP_SECONDS = 60.0
 
-_OWNER_NUMBER = re.compile(r"^tms_owner_(commands|commits)(?:_total)?\{[^}]*\} (\S+)$", re.MULTILINE)
-
-
 _SIGNS = (
     ("owners", "ExecutionOwner"),
     ("couriers", "WebhookCourier"),
@@ -83,16 +80,24 @@ class Server:
 
     def numbers(self) -> dict[str, float]:
         """What its owners have counted since their start: commands and commits."""
+        return {
+            "commands": self.metric("tms_owner_commands_total"),
+            "commits": self.metric("tms_owner_commit_seconds_count"),
+        }
+
+    def metric(self, name: str) -> float:
+        """One of its metrics now, that of all its parts together."""
         with urlopen(f"http://{self.address.host}:{self.address.port}/metrics") as answer:
             text = answer.read().decode()
-        found = {"commands": 0.0, "commits": 0.0}
-        for name, value in _OWNER_NUMBER.findall(text):
-            found[name] += float(value)
-        return found
+        return sum(map(float, re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE)))
 
     def owners(self) -> list[psutil.Process]:
         """The processes of its owners."""
         return [process for process in self._family() if _part(process) == "owners"]
+
+    def gateway_bytes(self) -> int:
+        """Memory of the gateway (resident)."""
+        return psutil.Process(self._process.pid).memory_info().rss
 
     def owner_bytes(self) -> int:
         """Memory of all owners (resident)."""

@@ -21,8 +21,8 @@ from gateway.services import SERVICES, Services
 def build_app(services: Services) -> web.Application:
     """The gateway on these services, ready to be run."""
     authentication = Authentication(services.reader, services.secret_key)
-    metrics = Metrics()
     under_way = UnderWay()
+    metrics = Metrics(under_way, services.collectors)
     app = web.Application(
         middlewares=[entry(metrics, under_way)],
         client_max_size=services.settings.max_body_bytes,

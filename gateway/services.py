@@ -1,9 +1,12 @@
 """What the handlers work with; put together by `server`, found in the application under `SERVICES`."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 from aiohttp import web
+from prometheus_client import Metric
+from prometheus_client.registry import Collector
 
 from actors.couriers import Couriers
 from actors.mailbox import Mailbox
@@ -13,8 +16,15 @@ from storage.bus import Bus
 from storage.counters import Counters
 from storage.postgres import Reader
 
-ActorStatus = Callable[[], Awaitable[Mapping[str, float]]]
-"""Asks an actor for its numbers; raises `Unavailable` where it is away."""
+
+class Actor(Protocol):
+    """How an owner or a courier is asked about itself; `Unavailable` where it is away."""
+
+    async def status(self) -> Mapping[str, float]:
+        """What it is doing."""
+
+    async def metrics(self) -> Sequence[Metric]:
+        """What it measured."""
 
 
 class Services(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,7 +39,8 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
         blobs: bytes of artifacts.
         counters: of requests, shared by all gateways.
         secret_key: key of derived secrets (webhook tokens), and of those kept sealed.
-        actors: kind (`owner`, `courier`) to how each of them is asked for its numbers, in order.
+        actors: kind (`owner`, `courier`) to each of them, in order.
+        collectors: what else measures something in this process.
     """
 
     settings: Settings
@@ -40,7 +51,8 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     blobs: Blobs
     counters: Counters
     secret_key: bytes
-    actors: Mapping[str, Sequence[ActorStatus]]
+    actors: Mapping[str, Sequence[Actor]]
+    collectors: Sequence[Collector] = ()
 
 
 SERVICES = web.AppKey("services", Services)

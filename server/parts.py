@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import structlog
+from prometheus_client import Gauge
 
 from actors.cluster import Cluster
 from actors.couriers import Couriers
@@ -71,7 +72,9 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(counters.close)
         mailbox = Mailbox(ray.owners, settings.request_wait_seconds)
         stack.push_async_callback(mailbox.close)
-        for upkeep in (maintain_for_ever(settings, where.database_url, blobs), Historian(where.database_url).work()):
+        maintained = Gauge("tms_maintained_timestamp_seconds", "When maintenance last succeeded", registry=None)
+        maintenance = maintain_for_ever(settings, where.database_url, blobs, maintained)
+        for upkeep in (maintenance, Historian(where.database_url).work()):
             stack.callback(asyncio.create_task(upkeep).cancel)
         yield Services(
             settings=settings,
@@ -82,10 +85,8 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
             blobs=blobs,
             counters=counters,
             secret_key=key,
-            actors={
-                "owner": [owner.status for owner in ray.owners],
-                "courier": [courier.status for courier in ray.couriers],
-            },
+            actors={"owner": ray.owners, "courier": ray.couriers},
+            collectors=[mailbox.measures, reader, maintained, *([where.embedded] if where.embedded else [])],
         )
 
 
@@ -149,8 +150,15 @@ def _kept_key(path: Path) -> bytes:
     return path.read_bytes()
 
 
-async def maintain_for_ever(settings: Settings, database_url: str, blobs: Blobs) -> None:
-    """Months ahead and retention: at once, for a server may never be up for an hour, and then every hour."""
+async def maintain_for_ever(settings: Settings, database_url: str, blobs: Blobs, maintained: Gauge) -> None:
+    """Months ahead and retention: at once, for a server may never be up for an hour, and then every hour.
+
+    Args:
+        settings: how long to keep what.
+        database_url: of the owning role.
+        blobs: holds the bytes of artifacts.
+        maintained: set to the time whenever all of it succeeded.
+    """
     while True:
         try:
             async with postgres.connected(database_url) as connection:
@@ -158,6 +166,7 @@ async def maintain_for_ever(settings: Settings, database_url: str, blobs: Blobs)
                 await retention.forget_deliveries(connection, datetime.now(UTC))
                 await retention.forget_history(connection, datetime.now(UTC))
                 await artifact_sweep.sweep(connection, blobs, datetime.now(UTC), settings.artifact_days)
+            maintained.set_to_current_time()
         except (TMSError, OSError, postgres.DatabaseError) as error:
             log.warning("maintenance failed; it is tried again in an hour", error=str(error))
         await asyncio.sleep(MAINTENANCE_SECONDS)

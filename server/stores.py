@@ -16,10 +16,11 @@ MOST_PARTITIONS = 8
 
 
 class Stores(msgspec.Struct, frozen=True):
-    """Where the database and the bus are."""
+    """Where the database and the bus are. `embedded`: the servers of our own, if it is those."""
 
     database_url: str
     redis_url: str
+    embedded: EmbeddedServers | None = None
 
 
 @asynccontextmanager
@@ -34,7 +35,7 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
         yield managed
         return
     async with EmbeddedServers(settings.data_dir) as embedded:
-        yield Stores(embedded.database_url, embedded.redis_url)
+        yield Stores(embedded.database_url, embedded.redis_url, embedded)
 
 
 def _managed(settings: Settings) -> Stores | None:

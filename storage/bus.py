@@ -45,12 +45,18 @@ class TestsNews(msgspec.Struct, frozen=True, array_like=True):
 
 
 class News(msgspec.Struct, frozen=True, array_like=True):
-    """All news of one commit of a partition, in order. `resync`: messages before this one may be lost."""
+    """All news of one commit of a partition, in order.
+
+    Attributes:
+        resync: messages before this one may be lost.
+        committed_at: seconds since 1970, by the clock of the owner's machine; None where nothing was committed.
+    """
 
     partition: int
     events: list[EventNews]
     tests: list[TestsNews]
     resync: bool = False
+    committed_at: float | None = None
 
 
 BusError = (RedisError, OSError)

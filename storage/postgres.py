@@ -5,12 +5,15 @@ is bound by row-level security: a `Reader` connection takes that role at its sta
 tenant named inside the running transaction.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from time import monotonic
 from typing import TYPE_CHECKING, Self
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
+from prometheus_client import Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
 
 from orchestrator.errors import Unavailable
 
@@ -30,6 +33,7 @@ RefusedError = asyncpg.DataError, asyncpg.IntegrityConstraintViolationError
 READER_ROLE = "tms_reader"
 CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 30
+_WAITS = (0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, CONNECT_SECONDS)
 
 # What a server that goes away, is not there yet or is full looks like to the driver.
 _AWAY = (
@@ -80,10 +84,13 @@ async def connected(url: str) -> AsyncIterator[DirectConnection]:
 
 
 class Reader:
-    """A pool of connections that see one tenant at a time."""
+    """A pool of connections that see one tenant at a time; a collector of metrics too."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        self._waits = Histogram(
+            "tms_database_wait_seconds", "Wait for a connection of the pool", buckets=_WAITS, registry=None
+        )
 
     @classmethod
     async def open(cls, url: str, *, size: int = 8) -> Self:
@@ -111,7 +118,7 @@ class Reader:
         """
         async with (
             translated(),
-            self._pool.acquire(timeout=CONNECT_SECONDS) as connection,
+            self._connection() as connection,
             connection.transaction(readonly=not write),
         ):
             await connection.execute("SELECT set_config('tms.tenant_id', $1, true)", str(tenant_id))
@@ -120,8 +127,31 @@ class Reader:
     @asynccontextmanager
     async def nobody(self) -> AsyncIterator[Connection]:
         """A connection that sees no tenant's rows: for functions that find out who is asking, and for health checks."""
-        async with translated(), self._pool.acquire(timeout=CONNECT_SECONDS) as connection:
+        async with translated(), self._connection() as connection:
             yield connection
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        began = monotonic()
+        try:
+            connection = await self._pool.acquire(timeout=CONNECT_SECONDS)
+        finally:
+            self._waits.observe(monotonic() - began)  # those that waited in vain above all
+        try:
+            yield connection
+        finally:
+            await self._pool.release(connection)
+
+    def collect(self) -> Iterator[Metric]:
+        """How the pool is used, for Prometheus."""
+        open_ones = GaugeMetricFamily("tms_database_connections", "Connections of the pool", labels=("state",))
+        idle = self._pool.get_idle_size()
+        open_ones.add_metric(("idle",), idle)
+        open_ones.add_metric(("used",), self._pool.get_size() - idle)
+        yield open_ones
+        most = self._pool.get_max_size()
+        yield GaugeMetricFamily("tms_database_connections_limit", "Connections that the pool may have", value=most)
+        yield from self._waits.collect()
 
     async def close(self) -> None:
         """Close all connections, at once where one is stuck."""

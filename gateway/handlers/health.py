@@ -3,7 +3,7 @@
 import asyncio
 
 from gateway.calls import Call
-from gateway.middleware.metrics import METRICS, numbers_of
+from gateway.middleware.metrics import METRICS, answer_of
 from gateway.wire import health as wire
 from orchestrator.errors import FieldError, TMSError, Unavailable
 from storage.bus import Bus, BusError
@@ -24,7 +24,7 @@ async def ready(call: Call[None, None]) -> wire.Ready:
     database, bus, *told = await asyncio.gather(
         _database_answers(services.reader),
         _bus_answers(services.bus),
-        *(numbers_of(actor) for _, actor in actors),
+        *(answer_of(actor.status()) for _, actor in actors),
     )
     answers = {"database": database, "bus": bus} | {
         name: numbers is not None for (name, _), numbers in zip(actors, told, strict=True)
@@ -38,8 +38,7 @@ async def ready(call: Call[None, None]) -> wire.Ready:
 
 async def metrics(call: Call[None, None]) -> bytes:
     """All numbers."""
-    services = call.services
-    return await call.request.config_dict[METRICS].text(services.mailbox.depths(), services.actors)
+    return await call.request.config_dict[METRICS].text(call.services.actors)
 
 
 async def _database_answers(reader: Reader) -> bool:

@@ -13,9 +13,9 @@ cannot take all loses its place, not the others theirs.
 from collections.abc import AsyncIterator
 
 from aiohttp import web
-from prometheus_client import Gauge
 
 from gateway.live.hub import HUB, Hub
+from gateway.live.measures import LiveMeasures
 from gateway.live.replay import Replay
 from gateway.middleware.metrics import METRICS
 from gateway.services import SERVICES
@@ -27,10 +27,8 @@ def install(app: web.Application) -> None:
     The routes are in `gateway.routes`.
     """
     services = app[SERVICES]
-    app[HUB] = hub = Hub(Replay(services.reader), services.bus)
-    registry = app[METRICS].registry
-    Gauge("tms_live_readers", "Live readers connected", registry=registry).set_function(lambda: len(hub.subscribers))
-    Gauge("tms_live_bus", "Whether the bus is listened to", registry=registry).set_function(lambda: hub.has_bus)
+    measures = LiveMeasures(app[METRICS].registry)
+    app[HUB] = Hub(Replay(services.reader, measures), services.bus, measures)
     app.cleanup_ctx.append(_listening)
     app.on_shutdown.append(_send_away)
 

@@ -94,6 +94,7 @@ async def _serve_websocket(request: web.Request, opening: Opening) -> web.Stream
                 # wait for an answer either.
                 await _farewell(request, websocket.close(code=code))
         await _farewell(request, websocket.close(code=code, message=_short(reason)))
+        request.config_dict[HUB].measures.left(code)
     return websocket
 
 
@@ -117,6 +118,7 @@ async def _serve_event_stream(request: web.Request, opening: Opening, *, has_ids
             code = FAILED
         if code != LEFT:
             await _farewell(request, response.write_eof())
+        request.config_dict[HUB].measures.left(code)
     return response
 
 
@@ -147,7 +149,7 @@ async def _attend(
 async def _reader(request: web.Request, sink: Sink) -> AsyncIterator[Subscriber]:
     """A subscriber that the hub knows."""
     hub = request.config_dict[HUB]
-    subscriber = Subscriber(sink)
+    subscriber = Subscriber(sink, hub.measures)
     hub.enter(subscriber)
     try:
         yield subscriber

@@ -7,6 +7,7 @@ import msgspec
 import structlog
 from aiohttp import web
 
+from gateway.live.measures import LiveMeasures
 from gateway.live.replay import Replay
 from gateway.live.stream import RETRY_SECONDS
 from gateway.live.subscriber import Subscriber
@@ -32,11 +33,14 @@ class Hub:
     Attributes:
         subscribers: all readers of this process.
         has_bus: whether the bus is listened to.
+        measures: for the metrics.
     """
 
-    def __init__(self, replay: Replay, bus: Bus) -> None:
+    def __init__(self, replay: Replay, bus: Bus, measures: LiveMeasures) -> None:
         self.subscribers: set[Subscriber] = set()
         self.has_bus = False
+        self.measures = measures
+        measures.look_at(lambda: len(self.subscribers), lambda: self.has_bus)
         self._replay = replay
         self._bus = bus
         self._tenants: dict[int, Tenant] = {}
@@ -117,6 +121,7 @@ class Hub:
             tenant = self._tenants.get(tests.tenant_id)
             if tenant is not None:
                 tenant.tell_of_tests(tests)
+        self.measures.passed_on(news)
 
     async def _watch_log(self) -> None:
         """Look into the log whenever something may have been lost, and now and then in any case, for ever."""

@@ -8,6 +8,7 @@ import msgspec
 from actors.transaction import ERROR_LENGTH
 from gateway.live import frames
 from gateway.live.frames import Frame
+from gateway.live.measures import EVENTS, SNAPSHOTS, TESTS, LiveMeasures
 from storage import executions, live
 from storage.live import Head
 from storage.postgres import Reader
@@ -31,11 +32,13 @@ class Replay:
         Unavailable: by every method, while the database is away.
     """
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, measures: LiveMeasures) -> None:
         self._reader = reader
+        self._measures = measures
 
     async def snapshots(self, tenant_id: int, execution_ids: Sequence[str]) -> dict[str, Snapshot]:
         """Executions as they stand; those that this tenant does not have are left out."""
+        self._measures.read(SNAPSHOTS)
         async with self._reader.tenant(tenant_id) as connection:
             found = await executions.load(connection, execution_ids)
         return {
@@ -55,12 +58,14 @@ class Replay:
 
     async def events(self, tenant_id: int, execution_id: str, after: int) -> list[Frame]:
         """The next events that follow number `after`."""
+        self._measures.read(EVENTS)
         async with self._reader.tenant(tenant_id) as connection:
             records = await executions.events(connection, execution_id, after=after, limit=EVENTS_PAGE)
         return [frames.of_log(execution_id, record) for record in records]
 
     async def tests(self, tenant_id: int, execution_id: str, after: int) -> list[Frame]:
         """The next frames of tests that follow number `after`."""
+        self._measures.read(TESTS)
         async with self._reader.tenant(tenant_id) as connection:
             found = await live.test_frames(
                 connection, execution_id, after=after, limit=TESTS_PAGE, error_length=ERROR_LENGTH

@@ -8,6 +8,7 @@ from typing import Protocol
 import structlog
 
 from gateway.live.frames import Frame
+from gateway.live.measures import LiveMeasures
 from gateway.live.sinks import Sink
 from gateway.live.stream import RETRY_SECONDS
 from orchestrator.errors import NotFound, Unavailable
@@ -81,9 +82,10 @@ class Subscriber:
         verdict: set to the websocket code to close with, once there is nothing more to write.
     """
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: Sink, measures: LiveMeasures) -> None:
         self.verdict: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._sink = sink
+        self._measures = measures
         self._tracks: Sequence[Track] = ()
         self._is_resting = False
         self._wake = asyncio.Event()
@@ -122,6 +124,7 @@ class Subscriber:
 
     def overflow(self) -> None:
         """It could not take all; the second time before it has caught up is the last."""
+        self._measures.overflowed()
         self._overflows += 1
         if self._overflows >= _OVERFLOWS:
             self.end(TOO_SLOW)

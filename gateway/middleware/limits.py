@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import structlog
 from aiohttp import web
 
+from gateway.middleware.metrics import METRICS, REFUSED, TAKEN, UNCOUNTED
 from orchestrator.errors import RateLimited
 from orchestrator.identity.model import Principal
 from storage.bus import BusError
@@ -36,9 +37,11 @@ async def take(request: web.Request, counters: Counters, bucket: str, most: int,
     """
     if not most:
         return
+    metrics = request.config_dict[METRICS]
     try:
         number, left = await counters.count(f"tms:limit:{bucket}:{principal.subject}", WINDOW_SECONDS)
     except BusError as error:
+        metrics.observe_limit(bucket, UNCOUNTED)
         log.warning("requests cannot be counted; none is refused", bucket=bucket, error=str(error))
         return
     request[RATE_HEADERS] = {
@@ -47,5 +50,6 @@ async def take(request: web.Request, counters: Counters, bucket: str, most: int,
         "X-RateLimit-Reset": str(int(datetime.now(UTC).timestamp()) + left),
         "X-RateLimit-Window": str(WINDOW_SECONDS),
     }
+    metrics.observe_limit(bucket, TAKEN if number <= most else REFUSED)
     if number > most:
         raise RateLimited(f"This token may make {most} requests to {bucket} an hour", retry_after=max(1, left))

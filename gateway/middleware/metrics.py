@@ -1,33 +1,45 @@
-"""Numbers of the gateway, of every owner and of every courier, for Prometheus."""
+"""What the gateway, every owner and every courier measure, in Prometheus' text format; `docs/metrics.md` lists it."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import importlib.metadata
+from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import TypeVar
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, Metric, generate_latest
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from gateway.services import ActorStatus
+from actors.measures import SECONDS, of_process
+from gateway.middleware.under_way import UnderWay
+from gateway.services import Actor
 from orchestrator.errors import TMSError
 
 ACTOR_SECONDS = 2.0
-"""How long an actor may take to tell its numbers."""
+"""How long an actor may take to tell of itself."""
 
-_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0)
+TAKEN, REFUSED, UNCOUNTED = "taken", "refused", "uncounted"
+"""What became of a request to a route with a limit; uncounted where the counters are away."""
 
-# What an actor counts up; everything else it tells goes up and down.
-_COUNTED = frozenset({
-    *("commands", "commits", "commit_seconds", "failed_commits", "claims"),
-    *("attempts", "failed_attempts", "disabled", "fetches"),
-})  # fmt: skip
+_LIMITS = ("webhooks",)
+
+T = TypeVar("T")
 
 
 class Metrics:
     """The gateway's own numbers; other parts of it may register theirs in `registry`."""
 
-    def __init__(self) -> None:
+    def __init__(self, under_way: UnderWay, collectors: Iterable[Collector]) -> None:
         self.registry = CollectorRegistry()
+        for collector in collectors:
+            self.registry.register(collector)
+        Info("tms_build", "Version of the server", registry=self.registry).info(
+            {"version": importlib.metadata.version("tms-orchestrator")}
+        )
+        Gauge("tms_http_requests_under_way", "Requests being answered", registry=self.registry).set_function(
+            lambda: under_way.number
+        )
         self._requests = Counter(
             "tms_http_requests", "Requests answered", ("route", "method", "status"), registry=self.registry
         )
@@ -35,12 +47,18 @@ class Metrics:
             "tms_http_request_seconds",
             "From a request's head to its answer",
             ("route", "method"),
-            buckets=_BUCKETS,
+            buckets=SECONDS,
             registry=self.registry,
         )
-        self._waiting = Gauge(
-            "tms_mailbox_commands", "Commands waiting or under way", ("partition",), registry=self.registry
+        self._limited = Counter(
+            "tms_http_limited_requests",
+            "Requests to routes with a limit an hour, by what became of them",
+            ("limit", "outcome"),
+            registry=self.registry,
         )
+        for limit in _LIMITS:
+            for outcome in (TAKEN, REFUSED, UNCOUNTED):
+                self._limited.labels(limit, outcome)
         # Finding a labelled child anew for each request would cost more than counting.
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
@@ -58,48 +76,49 @@ class Metrics:
         """Count one request that was answered for as long as its reader stayed."""
         self._requests.labels(route, method, str(status)).inc()
 
-    async def text(self, depths: Sequence[int], actors: Mapping[str, Sequence[ActorStatus]]) -> bytes:
-        """Everything in Prometheus' text format; an actor that is away is told by `tms_owner_up` 0, and so on."""
-        for partition, depth in enumerate(depths):
-            self._waiting.labels(str(partition)).set(depth)
-        of_actors = CollectorRegistry()
-        for kind, each in actors.items():
-            of_actors.register(_Actors(kind, await asyncio.gather(*(numbers_of(actor) for actor in each))))
-        return generate_latest(self.registry) + generate_latest(of_actors)
+    def observe_limit(self, limit: str, outcome: str) -> None:
+        """Count one request to a route with a limit."""
+        self._limited.labels(limit, outcome).inc()
+
+    async def text(self, actors: Mapping[str, Sequence[Actor]]) -> bytes:
+        """Everything; an actor that is away is told by `tms_owner_up` 0, and so on."""
+        told = await asyncio.gather(*(_of_actors(kind, each) for kind, each in actors.items()))
+        return generate_latest(_Merged(chain(self.registry.collect(), of_process("gateway"), *told)))
 
 
 METRICS = web.AppKey("metrics", Metrics)
 
+_LABELS = {"owner": "partition", "courier": "courier"}
 
-async def numbers_of(actor: ActorStatus) -> Mapping[str, float] | None:
-    """An actor's numbers; None where it is away."""
+
+async def answer_of(question: Awaitable[T]) -> T | None:
+    """What an actor answers; None where it is away."""
     try:
         async with asyncio.timeout(ACTOR_SECONDS):
-            return await actor()
+            return await question
     except (TMSError, TimeoutError):
         return None
 
 
-_LABELS = {"owner": "partition", "courier": "courier"}
+async def _of_actors(kind: str, actors: Sequence[Actor]) -> list[Metric]:
+    """What those tell that answer, and which they are."""
+    told = await asyncio.gather(*(answer_of(actor.metrics()) for actor in actors))
+    up = GaugeMetricFamily(f"tms_{kind}_up", f"Whether the {kind} answers", labels=(_LABELS[kind],))
+    for number, families in enumerate(told):
+        up.add_metric((str(number),), families is not None)
+    return [up, *chain.from_iterable(filter(None, told))]
 
 
-class _Actors(Collector):
-    """The numbers of all actors of a kind, asked beforehand."""
+class _Merged(Collector):
+    """One family a name, whoever told of it."""
 
-    def __init__(self, kind: str, told: Sequence[Mapping[str, float] | None]) -> None:
-        self._kind = kind
-        self._told = told
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = families
 
-    def collect(self) -> list[CounterMetricFamily | GaugeMetricFamily]:
-        """One family a number, labelled by which of them it is of."""
-        labels = (_LABELS[self._kind],)
-        up = GaugeMetricFamily(f"tms_{self._kind}_up", f"Whether the {self._kind} answers", labels=labels)
-        families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
-        for number, numbers in enumerate(self._told):
-            up.add_metric((str(number),), 0.0 if numbers is None else 1.0)
-            for name, value in (numbers or {}).items():
-                if name not in families:
-                    kind = CounterMetricFamily if name in _COUNTED else GaugeMetricFamily
-                    families[name] = kind(f"tms_{self._kind}_{name}", f"Of the {self._kind}: {name}", labels=labels)
-                families[name].add_metric((str(number),), value)
-        return [up, *families.values()]
+    def collect(self) -> Iterator[Metric]:
+        """All families; without the moments at which counters were made, a series more for each, of no use here."""
+        merged: dict[str, Metric] = {}
+        for family in self._families:
+            into = merged.setdefault(family.name, Metric(family.name, family.documentation, family.type))
+            into.samples += [sample for sample in family.samples if not sample.name.endswith("_created")]
+        yield from merged.values()

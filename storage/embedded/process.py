@@ -145,13 +145,22 @@ class Keeper:
 
     A program that dies is started again at the same address, as often as it takes. The kernel ties the program's life
     to the thread that runs the event loop, so `start` belongs on a thread that lasts as long as the program shall.
+
+    Attributes:
+        starts: how often it was started and served.
     """
 
     def __init__(self, program: Program) -> None:
+        self.starts = 0
         self._program = program
         self._process: asyncio.subprocess.Process | None = None
         self._keeping: asyncio.Task[None] | None = None
         self._log = log.bind(server=program.name)
+
+    @property
+    def name(self) -> str:
+        """Of the program."""
+        return self._program.name
 
     @property
     def pid(self) -> int | None:
@@ -216,6 +225,7 @@ class Keeper:
         except BaseException:
             await self._end()
             raise
+        self.starts += 1
         self._log.info("embedded_server_ready", pid=process.pid, seconds=round(time.monotonic() - began, 3))
         return process
 

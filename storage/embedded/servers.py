@@ -7,6 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
 from storage.embedded.account import Account
 from storage.embedded.lock import DataFolderLock
 from storage.embedded.postgres import Postgres, url_on
@@ -83,6 +85,17 @@ class EmbeddedServers:
     async def restart_valkey(self) -> None:
         """Stop Valkey and start it, empty, at the same address."""
         await _running(self._valkey).restart()
+
+    def collect(self) -> Iterator[Metric]:
+        """Whether they run, for Prometheus."""
+        up = GaugeMetricFamily("tms_embedded_up", "Whether an embedded server runs", labels=("server",))
+        starts = CounterMetricFamily("tms_embedded_starts", "Starts of an embedded server", labels=("server",))
+        for keeper in (self._postgres, self._valkey):
+            if keeper is not None:
+                up.add_metric((keeper.name,), keeper.pid is not None)
+                starts.add_metric((keeper.name,), keeper.starts)
+        yield up
+        yield starts
 
     async def __aenter__(self) -> Self:
         await self.start()

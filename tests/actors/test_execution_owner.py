@@ -14,6 +14,7 @@ from server.stores import Stores
 from storage import executions
 from storage.postgres import DirectConnection
 from tests import orders
+from tests.measured import measured
 from tests.patience import eventually
 
 MakeOwner = Callable[[], Awaitable[ExecutionOwner]]
@@ -83,6 +84,19 @@ async def test_a_batch_is_one_commit(owner: ExecutionOwner, tenant: int) -> None
     await tell(owner, *(orders.submit(one, "1", orders.outcomes(3)) for one in made))
     status = await owner.status()
     assert (status["commands"], status["commits"]) == (40, 2)
+
+
+async def test_it_measures_what_it_commits(owner: ExecutionOwner, partition: int, tenant: int) -> None:
+    made = orders.create(tenant=tenant)
+    await tell(owner, made, orders.submit(made, "1", orders.outcomes(2, 1)))
+    told = await owner.metrics()
+    own = {"partition": str(partition)}
+    assert measured(told, "tms_owner_commands_total", **own) == 2
+    assert measured(told, "tms_owner_tests_total", **own) == 3
+    assert measured(told, "tms_owner_commit_seconds_count", **own) == 1
+    assert measured(told, "tms_owner_claims_total", **own) == 1
+    assert measured(told, "tms_owner_events_total", **own, event="shard.completed") == 1
+    assert measured(told, "tms_owner_overdue_seconds", **own) == 0
 
 
 async def test_a_command_sent_again_after_a_restart_counts_once(

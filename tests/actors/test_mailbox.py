@@ -12,6 +12,7 @@ from orchestrator import errors
 from orchestrator.executions.commands import AnyCommand, Create, Postponed, Receipt, Refusal, Reply
 from orchestrator.executions.model import ExecutionStatus
 from tests import orders
+from tests.measured import measured
 
 
 class ScriptedOwner:
@@ -103,6 +104,29 @@ async def test_a_full_queue_refuses_at_once(
     owner.open.set()
     await asyncio.gather(*sends)
     assert box.depths() == [0]
+
+
+async def test_what_is_repeated_and_given_up_is_counted(
+    owner: ScriptedOwner, box: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner.failures = [ActorUnavailableError("killed", None)]
+    await box.send(orders.create())
+    monkeypatch.setattr(mailbox, "QUEUE_COMMANDS", 0)
+    with pytest.raises(errors.Unavailable):
+        await box.send(orders.create())
+    told = list(box.measures.collect())
+    assert measured(told, "tms_mailbox_repeated_commands_total", partition="0") == 1
+    assert measured(told, "tms_mailbox_given_up_commands_total", partition="0") == 1
+    assert measured(told, "tms_mailbox_call_seconds_count", partition="0") == 2
+    assert measured(told, "tms_mailbox_commands", partition="0") == 0
+
+
+async def test_who_waited_for_too_long_is_given_up(owner: ScriptedOwner) -> None:
+    owner.failures = [ActorUnavailableError("killed", None)] * 1000
+    box = Mailbox([owner], wait_seconds=0.01)
+    with pytest.raises(errors.Unavailable):
+        await box.send(orders.create())
+    assert measured(box.measures.collect(), "tms_mailbox_given_up_commands_total", partition="0") == 1
 
 
 @pytest.mark.parametrize(

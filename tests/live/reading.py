@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from gateway.live.endpoint import all_executions, one_execution
 from gateway.live.frames import Frame, Kind
 from gateway.live.hub import Hub
+from gateway.live.sinks import Sink
 from gateway.live.subscriber import Subscriber
 from gateway.live.tenant import View
 from gateway.wire.live import ExecutionLiveQuery
@@ -14,9 +15,9 @@ from tests.live.memory import TENANT, MemorySink
 class Reader:
     """One reader and what it got."""
 
-    def __init__(self, hub: Hub, tenant: int = TENANT) -> None:
+    def __init__(self, hub: Hub, tenant: int = TENANT, sink: Sink | None = None) -> None:
         self.sink = MemorySink()
-        self.subscriber = Subscriber(self.sink)
+        self.subscriber = Subscriber(sink or self.sink, hub.measures)
         self._tenant = hub.tenant(tenant)
         self._stack = AsyncExitStack()
 

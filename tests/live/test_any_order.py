@@ -6,9 +6,11 @@ from typing import Any, TypeVar
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
 
 from gateway.live.frames import Kind
 from gateway.live.hub import Hub
+from gateway.live.measures import LiveMeasures
 from gateway.live.subscriber import TOO_SLOW
 from gateway.wire.live import ExecutionLiveQuery
 from orchestrator.errors import Unavailable
@@ -28,7 +30,7 @@ class World:
 
     def __init__(self) -> None:
         self.log = MemoryLog()
-        self.hub = Hub(self.log, Bus("redis://localhost:1"))
+        self.hub = Hub(self.log, Bus("redis://localhost:1"), LiveMeasures(CollectorRegistry()))
         self.under_way: list[News] = []
         self.readers: list[tuple[Reader, str | None, int | None, int | None]] = []
         self.going_on: list[asyncio.Task[None]] = []

@@ -2,11 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from time import time
 
+import msgspec
 import pytest
+from prometheus_client import CollectorRegistry
 
 from gateway.live.frames import Kind
 from gateway.live.hub import GOING_AWAY, Hub
+from gateway.live.measures import LiveMeasures
 from gateway.live.subscriber import TOO_SLOW
 from gateway.live.tenant import View
 from gateway.wire.live import ExecutionLiveQuery
@@ -15,6 +19,7 @@ from orchestrator.executions.model import ExecutionStatus, TestSuite
 from storage.bus import Bus, News
 from tests.live.memory import MemoryLog, settle
 from tests.live.reading import Reader
+from tests.measured import measured
 
 X, Y = "exec_x", "exec_y"
 EVENT, SNAPSHOT, TESTS = Kind.EVENT, Kind.SNAPSHOT, Kind.TESTS
@@ -30,8 +35,13 @@ def memory() -> MemoryLog:
 
 
 @pytest.fixture
-async def hub(memory: MemoryLog) -> AsyncIterator[Hub]:
-    hub = Hub(memory, Bus("redis://localhost:1"))
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest.fixture
+async def hub(memory: MemoryLog, registry: CollectorRegistry) -> AsyncIterator[Hub]:
+    hub = Hub(memory, Bus("redis://localhost:1"), LiveMeasures(registry))
     yield hub
     await hub.close()
 
@@ -146,6 +156,21 @@ async def test_who_cannot_take_more_gets_a_snapshot_and_nobody_else_notices(hub:
     await told(hub, memory.commit(X, events=1))
     assert frames(slow)[-2:] == [(X, SNAPSHOT, QUEUE + 5), (X, EVENT, QUEUE + 6)]
     assert not slow.subscriber.verdict.done()
+
+
+async def test_lag_and_dropped_frames_are_measured(hub: Hub, memory: MemoryLog, registry: CollectorRegistry) -> None:
+    slow = await Reader(hub).watch(X)
+    await settle()
+    slow.sink.room.clear()
+    await told(hub, msgspec.structs.replace(memory.commit(X, events=QUEUE + 3), committed_at=time() - 2))
+    await told(hub, News(0, [], [], resync=True))
+    found = list(registry.collect())
+    assert measured(found, "tms_live_events_total") == QUEUE + 3
+    assert measured(found, "tms_live_overflows_total") == 1
+    assert measured(found, "tms_live_lag_seconds_count") == 1
+    assert measured(found, "tms_live_lag_seconds_bucket", le="1.0") == 0
+    hub.enter(slow.subscriber)
+    assert measured(registry.collect(), "tms_live_readers") == 1
 
 
 async def test_who_is_too_slow_again_before_having_caught_up_is_closed(hub: Hub, memory: MemoryLog) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from obstore.store import MemoryStore
+from prometheus_client import Gauge
 
 from orchestrator.config import Settings
 from orchestrator.errors import NotFound
@@ -16,6 +17,7 @@ from storage import artifacts, retention
 from storage.blobs import Blobs
 from storage.postgres import DirectConnection
 from tests.files import executed, file_of
+from tests.measured import measured
 from tests.patience import eventually
 from tests.registrations import registered, told
 
@@ -27,8 +29,14 @@ async def test_old_deliveries_are_forgotten_at_once(stores: Stores, connection: 
     async def is_forgotten() -> bool:
         return not await connection.fetchval("SELECT count(*) FROM webhook_deliveries WHERE tenant_id = $1", tenant)
 
-    upkeep = asyncio.create_task(maintain_for_ever(Settings(), stores.database_url, Blobs(MemoryStore(), None)))
+    maintained, blobs = Gauge("maintained", "When", registry=None), Blobs(MemoryStore(), None)
+    upkeep = asyncio.create_task(maintain_for_ever(Settings(), stores.database_url, blobs, maintained))
     await eventually(is_forgotten)
+
+    async def is_told() -> bool:
+        return bool(measured(maintained.collect(), "maintained"))
+
+    await eventually(is_told)
     upkeep.cancel()
 
 
@@ -44,7 +52,9 @@ async def test_old_artifacts_and_their_bytes_are_forgotten_at_once(
     async def is_forgotten() -> bool:
         return not (tmp_path / name).exists()
 
-    upkeep = asyncio.create_task(maintain_for_ever(Settings(artifact_days=7), stores.database_url, blobs))
+    upkeep = asyncio.create_task(
+        maintain_for_ever(Settings(artifact_days=7), stores.database_url, blobs, Gauge("other", "When", registry=None))
+    )
     await eventually(is_forgotten)
     upkeep.cancel()
     with pytest.raises(NotFound):

@@ -23,6 +23,7 @@ from storage.embedded import DataFolderInUse, DataFolderLock, EmbeddedServerFail
 from storage.embedded.account import Account
 from storage.embedded.process import ENVIRONMENT, running_in
 from storage.embedded.sockets import SocketFolder
+from tests.measured import measured
 
 ROOT = Path(__file__).parents[2]
 
@@ -418,7 +419,10 @@ async def test_a_killed_valkey_comes_back_at_the_same_address(folder: Path) -> N
         killed = servers.valkey_pid
         assert killed is not None
         kill(killed)
-        await eventually(lambda: servers.valkey_pid not in (killed, None))
+        await eventually(lambda: measured(servers.collect(), "tms_embedded_starts_total", server="valkey-server") == 2)
+        assert servers.valkey_pid not in (killed, None)
+        assert measured(servers.collect(), "tms_embedded_up", server="valkey-server") == 1
+        assert measured(servers.collect(), "tms_embedded_starts_total", server="postgres") == 1
         assert await pinged(servers.redis_url)
     assert processes_of(folder) == []
 

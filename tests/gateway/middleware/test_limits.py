@@ -1,5 +1,6 @@
 """Limits of requests an hour, on the real counters."""
 
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
@@ -87,6 +88,25 @@ async def test_what_is_not_counted_stays_possible_and_every_token_has_its_own_co
     assert spent[-1].status == 429
     assert (await client.get("/api/executions", headers=headers)).status == 200
     assert (await client.get("/api/webhooks", headers={"Authorization": f"Bearer {other[0]}"})).status == 200
+
+
+async def test_what_became_of_limited_requests_is_counted(
+    client: Client, stores: Stores, headers: dict[str, str]
+) -> None:
+    for _ in range(MOST + 2):
+        await client.get("/api/webhooks", headers=headers)
+    assert await counted(client) == {"taken": MOST, "refused": 2, "uncounted": 0}
+    async for away in client_of(stores, AWAY, 1):
+        await away.get("/api/webhooks", headers=headers)
+        assert await counted(away) == {"taken": 0, "refused": 0, "uncounted": 1}
+
+
+async def counted(client: Client) -> dict[str, float]:
+    text = await (await client.get("/metrics")).text()
+    samples = re.findall(
+        r'^tms_http_limited_requests_total{limit="webhooks",outcome="(\w+)"} (\S+)$', text, re.MULTILINE
+    )
+    return {outcome: float(value) for outcome, value in samples}
 
 
 async def test_headers_are_on_refusals_too(client: Client, headers: dict[str, str]) -> None:
