@@ -1,0 +1,99 @@
+/** All webhooks and how they fare. */
+
+import { get } from "../api/client";
+import { go, useQuery } from "../router";
+import { Link } from "../ui/link";
+import { Ago, Choice, Empty, Loading, Text, Trouble, useTitle } from "../ui/parts";
+import { Badge } from "../ui/sign";
+import { useLoaded } from "../ui/use-loaded";
+import { health } from "./health";
+
+// Looking at webhooks counts against the same limit of requests an hour as changing them.
+const EVERY_MS = 120_000;
+const STATUSES = [
+  ["active", "active"],
+  ["inactive", "paused"],
+  ["disabled", "disabled"],
+] as const;
+
+export function WebhooksView() {
+  const [query, change] = useQuery();
+  const status = STATUSES.find(([one]) => one === query.get("status"))?.[0] ?? "";
+  const cursor = query.get("cursor");
+  const asked = { limit: 50, ...(status !== "" && { status }), ...(cursor !== null && { cursor }) };
+  const page = useLoaded(JSON.stringify(asked), (signal) => get("/api/webhooks", { query: asked, signal }), EVERY_MS);
+  useTitle("Webhooks");
+
+  return (
+    <div className="view">
+      <div className="bar">
+        <h1>Webhooks</h1>
+        <search className="filters">
+          <Choice
+            label="Status"
+            all="any status"
+            value={status}
+            options={STATUSES}
+            choose={(one) => change({ status: one, cursor: null })}
+          />
+          <button type="button" onClick={page.reload}>
+            Look again
+          </button>
+        </search>
+      </div>
+      {page.error !== null && <Trouble error={page.error} retry={page.reload} />}
+      {page.value === null && page.error === null && <Loading what="webhooks" />}
+      {page.value?.webhooks.length === 0 && (
+        <Empty>
+          No webhook is registered{status !== "" && " that is so"}. <a href="/api/docs">POST /api/webhooks</a> registers
+          one.
+        </Empty>
+      )}
+      <ul className="cards">
+        {page.value?.webhooks.map((webhook) => {
+          const { tone, word } = health(webhook);
+          return (
+            <li key={webhook.webhookId} className="card">
+              <div className="card-head">
+                <Badge tone={tone} word={word} />
+                <Link href={`/webhooks/${webhook.webhookId}`} className="name">
+                  <Text longest={200}>{webhook.url}</Text>
+                </Link>
+              </div>
+              <p className="facts">
+                <span>{webhook.events.join(", ")}</span>
+                <span>
+                  registered <Ago at={webhook.createdAt} />
+                </span>
+                {webhook.failingSince !== null && (
+                  <span className="bad">
+                    no success since <Ago at={webhook.failingSince} />
+                  </span>
+                )}
+                {webhook.statusReason !== null && (
+                  <span className="bad">
+                    <Text longest={500}>{webhook.statusReason}</Text>
+                  </span>
+                )}
+              </p>
+            </li>
+          );
+        })}
+      </ul>
+      {page.value !== null && (cursor !== null || page.value.nextCursor !== null) && (
+        <nav className="pages" aria-label="Pages">
+          <button type="button" disabled={cursor === null} onClick={() => go("/webhooks")}>
+            Newest
+          </button>
+          <button
+            type="button"
+            disabled={page.value.nextCursor === null}
+            onClick={() => change({ cursor: page.value?.nextCursor ?? null }, "push")}
+          >
+            Older
+          </button>
+        </nav>
+      )}
+    </div>
+  );
+}
