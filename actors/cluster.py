@@ -12,7 +12,7 @@ import ray
 import structlog
 from ray.exceptions import RayError
 
-from actors.execution_owner import ExecutionOwner
+from actors.execution_owner import ExecutionOwner, OwnerSettings
 from actors.webhook_courier import CourierSettings, WebhookCourier
 from orchestrator.errors import Unavailable
 from orchestrator.webhooks.model import Outcome
@@ -180,10 +180,10 @@ class Cluster:
         return cls(is_local=address is None)
 
     async def employ(
-        self, partitions: int, database_url: str, redis_url: str, progress_seconds: float, deliveries: CourierSettings
+        self, partitions: int, database_url: str, redis_url: str, owners: OwnerSettings, deliveries: CourierSettings
     ) -> None:
         """Make or find owner and courier of each partition, keep them alive from now on; return when all answer."""
-        of_owner = (database_url, redis_url, progress_seconds)
+        of_owner = (database_url, redis_url, owners)
         of_courier = (database_url, redis_url, deliveries)
         self.owners, self.couriers = await asyncio.gather(
             asyncio.to_thread(self._all, OwnerHandle, ExecutionOwner, "execution-owner", partitions, of_owner),

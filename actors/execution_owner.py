@@ -18,14 +18,15 @@ import msgspec
 import structlog
 
 from actors.deadlines import Deadlines
+from actors.lease_clock import LeaseClock
 from actors.news import NewsDesk
 from actors.progress import ProgressClock
 from actors.subscribers import Subscribers
 from actors.transaction import Transaction
 from orchestrator.errors import StaleOwner, Unavailable
-from orchestrator.executions.commands import AnyCommand, Expire, Postponed, Refusal, Reply, Tick
+from orchestrator.executions.commands import AnyCommand, Expire, Lapse, Postponed, Refusal, Reply, Tick
 from orchestrator.executions.model import Execution
-from storage import commits, executions, postgres
+from storage import commits, executions, plans, postgres
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +45,18 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+class OwnerSettings(msgspec.Struct, frozen=True):
+    """What owners are told when they are made.
+
+    Attributes:
+        progress_seconds: how often webhooks are told of the progress of an execution.
+        lease_seconds: how long a runner may be silent before it loses its lease.
+    """
+
+    progress_seconds: float = 30.0
+    lease_seconds: float = 30.0
+
+
 class ExecutionOwner:
     """Owns the executions of one partition; a plain class, made an actor by `actors.cluster`."""
 
@@ -52,7 +65,7 @@ class ExecutionOwner:
         partition: int,
         database_url: str,
         redis_url: str,
-        progress_seconds: float,
+        settings: OwnerSettings,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._partition = partition
@@ -66,7 +79,8 @@ class ExecutionOwner:
         self._tenants: dict[str, int] = {}
         self._deadlines = Deadlines()
         self._subscribers = Subscribers()
-        self._progress = ProgressClock(timedelta(seconds=progress_seconds))
+        self._progress = ProgressClock(timedelta(seconds=settings.progress_seconds))
+        self._leases = LeaseClock(timedelta(seconds=settings.lease_seconds))
         self._connection: postgres.DirectConnection | None = None
         self._epoch: int | None = None
         self._is_replaced = False
@@ -143,7 +157,7 @@ class ExecutionOwner:
         size = 0
         while self._inbox and len(items) < BATCH_COMMANDS and size < BATCH_BYTES:
             item = self._inbox.popleft()
-            size += len(getattr(item[0], "rows", b""))
+            size += item[0].payload_bytes
             items.append(item)
         return items
 
@@ -193,6 +207,8 @@ class ExecutionOwner:
                 replies = await work.carry_out(connection, batch, revision)
         self._keep(work.states.values(), now)
         self._progress.told(work.told & self._executions.keys(), now)
+        for lease in work.renewed:
+            self._leases.renew(lease, now)
         self._news.announce(*work.news(), work.due())
         self._counted["commands"] += len(batch)
         self._counted["commits"] += 1
@@ -204,6 +220,7 @@ class ExecutionOwner:
         before = self._next_moment()
         for execution in states:
             self._deadlines.set(execution.execution_id, execution.deadline)
+            self._leases.follow(execution, now)
             if execution.is_finished:
                 self._executions.pop(execution.execution_id, None)
                 self._tenants.pop(execution.execution_id, None)
@@ -217,8 +234,9 @@ class ExecutionOwner:
             self._alarm.set()
 
     def _next_moment(self) -> datetime | None:
-        """When the next deadline falls due, or the next execution tells how far it is."""
-        return min(filter(None, (self._deadlines.next(), self._progress.next())), default=None)
+        """When the next deadline falls due, a lease lapses, or an execution tells how far it is."""
+        moments = (self._deadlines.next(), self._leases.next(), self._progress.next())
+        return min(filter(None, moments), default=None)
 
     async def _claimed(self) -> tuple[postgres.DirectConnection, int]:
         """A connection, and the epoch under which this owner writes; both anew where they were lost."""
@@ -235,6 +253,7 @@ class ExecutionOwner:
                 self._deadlines.set(unfinished.execution_id, unfinished.deadline)
                 if unfinished.started_at is not None:
                     self._progress.follow(unfinished.execution_id, unfinished.started_at, now)
+            self._leases.resume(await plans.open_leases(self._connection, self._partition), now)
             self._alarm.set()
             self._news.resync()
             log.info("partition claimed", partition=self._partition, epoch=self._epoch, running=len(self._deadlines))
@@ -245,6 +264,7 @@ class ExecutionOwner:
         self._executions.clear()
         self._tenants.clear()
         self._deadlines = Deadlines()
+        self._leases.clear()
         self._progress.clear()
 
     def _forget(self) -> None:
@@ -260,7 +280,7 @@ class ExecutionOwner:
             connection.terminate()
 
     async def _watch_clock(self) -> None:
-        """Give an `Expire` for every execution whose deadline has come, a `Tick` for every one that is to tell."""
+        """Give an `Expire` for every deadline, a `Lapse` for every lease, a `Tick` for every progress that is due."""
         while True:
             self._alarm.clear()
             moment = self._next_moment()
@@ -269,8 +289,15 @@ class ExecutionOwner:
                 async with asyncio.timeout(seconds):
                     await self._alarm.wait()
             now = self._clock()
-            for kind, due in ((Expire, self._deadlines.pop_due(now)), (Tick, self._progress.pop_due(now))):
-                for execution_id in due:
-                    command = kind(command_id="", tenant_id=self._tenants[execution_id], execution_id=execution_id)
-                    self._inbox.append((command, asyncio.get_running_loop().create_future()))
-                    self._arrival.set()
+            for execution_id in self._deadlines.pop_due(now):
+                self._give(Expire(command_id="", tenant_id=self._tenants[execution_id], execution_id=execution_id))
+            for lease in self._leases.pop_due(now):
+                tenant_id, execution_id = self._tenants[lease.execution_id], lease.execution_id
+                self._give(Lapse(command_id="", tenant_id=tenant_id, execution_id=execution_id, lease=lease.number))
+            for execution_id in self._progress.pop_due(now):
+                self._give(Tick(command_id="", tenant_id=self._tenants[execution_id], execution_id=execution_id))
+
+    def _give(self, command: AnyCommand) -> None:
+        """A command of this owner's own, whose reply nobody waits for."""
+        self._inbox.append((command, asyncio.get_running_loop().create_future()))
+        self._arrival.set()

@@ -20,7 +20,7 @@ import structlog
 from ray.exceptions import RayError
 
 from orchestrator import errors
-from orchestrator.executions.commands import AnyCommand, Postponed, Receipt, Refusal, Reply, Submit
+from orchestrator.executions.commands import PLACES_NEEDED, AnyCommand, Postponed, Receipt, Refusal, Reply
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +33,12 @@ LONGEST_PAUSE_SECONDS = 1.0
 
 _commands = msgspec.msgpack.Encoder()
 _replies = msgspec.msgpack.Decoder(list[Reply])
+
+
+class PlacesNeeded(errors.Conflict):
+    """The execution has a plan, and its owner must be told where in it the tests stand; never a client's business."""
+
+    code = PLACES_NEEDED
 
 
 class Owner(Protocol):
@@ -50,7 +56,7 @@ class _Letter:
     def __init__(self, command: AnyCommand, due: float) -> None:
         self.command = command
         self.due = due
-        self.size = 200 + (len(command.rows) if isinstance(command, Submit) else 0)
+        self.size = 200 + command.payload_bytes
         self.future: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
 
 
@@ -74,6 +80,7 @@ class Mailbox:
         Raises:
             Unavailable: the queue is full, or no owner could commit it in time; it may be sent again.
             NotFound, Conflict, ValidationFailed, InternalError: the owner refused it.
+            PlacesNeeded: results came without their places in the execution's plan.
         """
         lane = self._lanes[partition_of(command.execution_id, len(self._lanes))]
         letter = _Letter(command, self._clock() + self._wait_seconds)
@@ -209,6 +216,8 @@ def _settle(future: asyncio.Future[Receipt], reply: Receipt | Refusal) -> None:
 def refusal_error(refusal: Refusal) -> errors.TMSError:
     """The error that a refusal is for a caller."""
     match refusal.code:
+        case code if code == PLACES_NEEDED:
+            return PlacesNeeded(refusal.message)
         case "NOT_FOUND":
             return errors.NotFound(refusal.message)
         case "CONFLICT":

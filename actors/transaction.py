@@ -5,22 +5,43 @@ from datetime import datetime
 
 import msgspec
 
+from actors.lease_clock import HeldLease
 from actors.outbox import Outbox
 from actors.progress import ProgressClock
 from actors.subscribers import Subscribers
 from orchestrator.executions import events as names
-from orchestrator.executions import machine, payloads
-from orchestrator.executions.commands import AnyCommand, Create, Expire, Receipt, Refusal, Reply, Submit, Tick
+from orchestrator.executions import machine, payloads, streams
+from orchestrator.executions.commands import (
+    AnyCommand,
+    Beat,
+    Claim,
+    Create,
+    Expire,
+    HandBack,
+    Lapse,
+    MakePlan,
+    Receipt,
+    Refusal,
+    Reply,
+    Stream,
+    Submit,
+    Tick,
+)
+from orchestrator.executions.decisions import NOTHING, Decision
 from orchestrator.executions.events import AnyEvent, Completed, Created, Progressed
 from orchestrator.executions.evolution import evolve
-from orchestrator.executions.model import Execution, Shard
+from orchestrator.executions.model import Execution, Shard, ShardStatus
+from orchestrator.executions.plan import Deal
 from orchestrator.webhooks.model import Subscription, WebhookStatus
-from storage import commits, executions
+from storage import commits, executions, plans, result_rows
 from storage.bus import EventNews, TestsNews
 from storage.commits import Changes, EventRow, ReceiptRow, Submission
 from storage.postgres import Connection
 
 _recorded = msgspec.json.Decoder(Receipt | Refusal)
+
+_NOT_REMEMBERED = Expire | Tick | Lapse | Claim | Beat | HandBack
+"""Commands of the owner's own, and those that may be carried out again: their answer follows from the state alone."""
 
 # Long errors are cut in what webhooks and live readers get; the rows keep them whole.
 ERROR_LENGTH = 2000
@@ -40,6 +61,7 @@ class Transaction:
     Attributes:
         states: every execution that the batch touched, in its last state; to be kept once the transaction commits.
         told: those whose progress webhooks are told of.
+        renewed: leases whose runners have shown that they live.
     """
 
     def __init__(
@@ -64,6 +86,8 @@ class Transaction:
         self._outbox = Outbox(now)
         self.states: dict[str, Execution] = {}
         self.told: set[str] = set()
+        self.renewed: list[HeldLease] = []
+        self._manifests: dict[str, bytes] = {}
 
     async def carry_out(self, connection: Connection, batch: Sequence[AnyCommand], revision: int) -> list[Reply]:
         """Decide and write; the replies are true once the caller's transaction has committed.
@@ -102,7 +126,12 @@ class Transaction:
             if not isinstance(command, Create) and command.execution_id not in self._known
         }
         if missing:
-            self._before.update(await executions.load(connection, list(missing)))
+            found = await executions.load(connection, list(missing))
+            planned = [execution_id for execution_id, one in found.items() if one.deal is not None]
+            if planned:
+                for execution_id, plan in (await plans.load(connection, planned)).items():
+                    found[execution_id] = msgspec.structs.replace(found[execution_id], plan=plan)
+            self._before.update(found)
         repeats = [command.command_id for command in batch if command.may_repeat]
         if repeats:
             for command_id, (fingerprint, text) in (await commits.recorded(connection, repeats)).items():
@@ -125,8 +154,10 @@ class Transaction:
             self._happenings.append(Happening(state, event, told))
         if state is not None and decision.events:
             self.states[command.execution_id] = state
-        if isinstance(command, Submit) and (decision.late or decision.events):
-            self._submissions.append(_submission(command, decision, state, self._now))
+        if decision.late or decision.events:
+            self._take_payload(command, decision, state)
+        if decision.renewed is not None:
+            self.renewed.append(HeldLease(command.execution_id, decision.renewed))
         reply = decision.refusal or self._receipt(decision, state, webhooks)
         # What had no effect has none when it is carried out again; a key asks for the same answer all the same.
         has_effect = bool(decision.events) or decision.late
@@ -134,13 +165,23 @@ class Transaction:
             self._remember(command, reply)
         return reply
 
-    def _decide(self, execution: Execution | None, command: AnyCommand) -> machine.Decision:
+    def _take_payload(self, command: AnyCommand, decision: Decision, state: Execution | None) -> None:
+        """What a command brings besides what the rules know of it."""
+        match command:
+            case Submit():
+                self._submissions.append(_submission(command, decision, state, self._now))
+            case Stream():
+                self._submissions.append(_piece(command, decision, state, self._now))
+            case MakePlan():
+                self._manifests[command.execution_id] = command.manifest
+
+    def _decide(self, execution: Execution | None, command: AnyCommand) -> Decision:
         """As the machine decides; but nothing is made of a tick that nobody is told of, so that none costs a row."""
         decision = machine.decide(execution, command, self._now)
         if isinstance(command, Tick) and execution is not None:
             event = next(iter(decision.events), None)
             if event is None or not self._listeners(execution, event):
-                return machine.NOTHING
+                return NOTHING
         return decision
 
     def _listeners(self, execution: Execution, event: AnyEvent) -> Sequence[Subscription]:
@@ -152,7 +193,7 @@ class Transaction:
             return ()
         return listeners
 
-    def _receipt(self, decision: machine.Decision, state: Execution | None, webhooks: int) -> Receipt:
+    def _receipt(self, decision: Decision, state: Execution | None, webhooks: int) -> Receipt:
         if state is None:
             raise LookupError("a command was accepted without an execution")
         return Receipt(
@@ -163,10 +204,14 @@ class Transaction:
             reason=state.reason,
             submission_id=decision.submission_id,
             webhooks=webhooks,
+            claimed=decision.claimed,
+            order=decision.order,
+            outcomes=decision.outcomes,
+            returned=decision.returned,
         )
 
     def _remember(self, command: AnyCommand, reply: Receipt | Refusal) -> None:
-        if isinstance(command, Expire | Tick):
+        if isinstance(command, _NOT_REMEMBERED):
             return
         self._replies[command.command_id] = (command.fingerprint, reply)
         text = msgspec.json.encode(reply).decode()
@@ -186,7 +231,13 @@ class Transaction:
                 if execution_id not in created
             ],
             submissions=self._submissions,
+            planned=[(self.states[execution_id], manifest) for execution_id, manifest in self._manifests.items()],
+            dealt=[state for state in self.states.values() if state.deal is not self._former_deal(state.execution_id)],
         )
+
+    def _former_deal(self, execution_id: str) -> Deal | None:
+        before = self._known.get(execution_id) or self._before.get(execution_id)
+        return None if before is None else before.deal
 
     def _changed_shards(self, state: Execution) -> list[Shard]:
         before = self._known.get(state.execution_id) or self._before[state.execution_id]
@@ -237,7 +288,7 @@ def _key_reused() -> Refusal:
     )
 
 
-def _submission(command: Submit, decision: machine.Decision, state: Execution | None, now: datetime) -> Submission:
+def _submission(command: Submit, decision: Decision, state: Execution | None, now: datetime) -> Submission:
     attempt = None
     if state is not None and not decision.late:
         attempt = state.shards[int(command.shard_id) - 1].attempts
@@ -257,5 +308,35 @@ def _submission(command: Submit, decision: machine.Decision, state: Execution | 
         digest=command.digest,
         reported_at=command.reported_at,
         recorded_at=now,
+        root_id=(not decision.late and decision.submission_id) or command.submission_id,
         rows=command.rows,
     )
+
+
+def _piece(command: Stream, decision: Decision, state: Execution | None, now: datetime) -> Submission:
+    """What was streamed: the tests that count, or all of them where they came too late to."""
+    shard = None if state is None or decision.late else state.shards[int(command.shard_id) - 1]
+    kept = [number for number, letter in enumerate(decision.outcomes) if letter in _STORED]
+    letters = "".join(command.tests[number] for number in kept)
+    return Submission(
+        submission_id=command.submission_id,
+        tenant_id=command.tenant_id,
+        execution_id=command.execution_id,
+        shard=int(command.shard_id),
+        attempt=None if shard is None else shard.attempts,
+        provider=None,
+        status=ShardStatus.COMPLETED,
+        totals=streams.count(letters),
+        tests=len(kept),
+        first_frame=decision.first_frame,
+        artifacts=None,
+        metadata=None,
+        digest=command.digest,
+        reported_at=command.reported_at,
+        recorded_at=now,
+        root_id=(shard is not None and shard.submission_id) or command.submission_id,
+        rows=command.rows if len(kept) == len(command.tests) else result_rows.chosen(command.rows, kept),
+    )
+
+
+_STORED = frozenset({streams.Taken.ACCEPTED.letter, streams.Taken.LATE.letter})

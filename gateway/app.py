@@ -10,6 +10,7 @@ from gateway import live, openapi
 from gateway.calls import serve
 from gateway.handlers import dashboard
 from gateway.handlers.documentation import DOCUMENT, PAGE
+from gateway.manifests import MANIFESTS, Manifests
 from gateway.middleware.authentication import AUTHENTICATION, Authentication
 from gateway.middleware.entry import add_headers, entry, expect
 from gateway.middleware.metrics import METRICS, Metrics
@@ -33,6 +34,7 @@ def build_app(services: Services) -> web.Application:
     app[AUTHENTICATION] = authentication
     app[METRICS] = metrics
     app[UNDER_WAY] = under_way
+    app[MANIFESTS] = Manifests(services.reader)
     described = openapi.document(ROUTES)
     app[DOCUMENT] = msgspec.json.encode(described)
     app[PAGE] = openapi.page(described)

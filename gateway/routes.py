@@ -7,16 +7,21 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from gateway.calls import HTML, JSON, Access, Family, Route
 from gateway.handlers import (
+    claims,
     deliveries,
     documentation,
     execution_details,
     executions,
     health,
+    history,
     inbound_events,
+    plans,
+    quarantine,
     report_files,
     report_uploads,
     reports,
     results,
+    streams,
     tokens,
     webhooks,
 )
@@ -24,9 +29,12 @@ from gateway.live import endpoint as live
 from gateway.wire import deliveries as wire_deliveries
 from gateway.wire import executions as wire_executions
 from gateway.wire import health as wire_health
+from gateway.wire import history as wire_history
 from gateway.wire import inbound_events as wire_events
 from gateway.wire import listings as wire_listings
 from gateway.wire import live as wire_live
+from gateway.wire import plans as wire_plans
+from gateway.wire import quarantine as wire_quarantine
 from gateway.wire import report_uploads as wire_uploads
 from gateway.wire import reports as wire_reports
 from gateway.wire import results as wire_results
@@ -67,6 +75,25 @@ ROUTES = (
     Route(method="GET", path="/api/live", handler=live.all_live, permission=READ,
           summary="Watch all executions: a websocket, or server-sent events", stream=True,
           query=wire_live.AllLiveQuery, answers={OK: str}),
+    Route(method="GET", path="/api/tests", handler=history.page, permission=READ,
+          summary="List tests over all executions, with their rates and durations",
+          query=wire_history.KnownTestQuery, answers={OK: wire_history.KnownTestPage}),
+    Route(method="GET", path="/api/tests/{testId}", handler=history.show, permission=READ,
+          summary="Look at a test", answers={OK: wire_history.KnownTestDetails}),
+    Route(method="GET", path="/api/tests/{testId}/history", handler=history.runs, permission=READ,
+          summary="List every run of a test, newest first",
+          query=wire_history.TestHistoryQuery, answers={OK: wire_history.TestHistory}),
+    Route(method="PUT", path="/api/tests/{testId}/quarantine", handler=quarantine.put, permission=WRITE,
+          summary="Put a test into quarantine, or change the terms",
+          body=wire_quarantine.PutQuarantine, answers={OK: wire_quarantine.Quarantine}),
+    Route(method="DELETE", path="/api/tests/{testId}/quarantine", handler=quarantine.remove, permission=WRITE,
+          summary="Take a test out of quarantine", answers={OK: wire_quarantine.Quarantine}),
+    Route(method="GET", path="/api/quarantine", handler=quarantine.page, permission=READ,
+          summary="List quarantines, newest first",
+          query=wire_quarantine.QuarantineQuery, answers={OK: wire_quarantine.QuarantinePage}),
+    Route(method="GET", path="/api/suites", handler=history.suite_page, permission=READ,
+          summary="List suites and branches with their latest executions",
+          query=wire_history.SuiteQuery, answers={OK: wire_history.SuitePage}),
     Route(method="POST", path="/api/results", handler=results.submit, permission=WRITE,
           summary="Submit the results of a shard",
           body=wire_results.ResultSubmission, answers={CREATED: wire_results.SubmissionAccepted},
@@ -75,6 +102,28 @@ ROUTES = (
           summary="Submit reports of test tools as the results of a shard", takes_files=True,
           query=wire_uploads.UploadQuery, refusals=(CONFLICT,),
           answers={CREATED: wire_uploads.ReportsAccepted, WRONG: wire_uploads.ReportsRejected}),
+    Route(method="PUT", path="/api/executions/{executionId}/plan", handler=plans.make, permission=WRITE,
+          summary="Plan which tests are run, and how they are dealt out",
+          body=wire_plans.MakePlan, answers={OK: wire_plans.ExecutionPlan, CREATED: wire_plans.PlanMade},
+          refusals=(CONFLICT,)),
+    Route(method="GET", path="/api/executions/{executionId}/plan", handler=plans.show, permission=READ,
+          summary="Look at a plan, and how far it is worked off",
+          answers={OK: wire_plans.ExecutionPlan}, refusals=(CONFLICT,)),
+    Route(method="GET", path="/api/executions/{executionId}/plan/tests", handler=plans.tests, permission=READ,
+          summary="List planned tests, and what has become of each",
+          query=wire_plans.PlannedTestQuery, answers={OK: wire_plans.PlannedTestPage}, refusals=(CONFLICT,)),
+    Route(method="POST", path="/api/executions/{executionId}/claims", handler=claims.claim, permission=WRITE,
+          summary="Claim tests to run, as a runner",
+          body=wire_plans.ClaimTests, answers={OK: wire_plans.ClaimAnswer}, refusals=(CONFLICT,)),
+    Route(method="POST", path="/api/executions/{executionId}/claims/{leaseId}/heartbeat", handler=claims.heartbeat,
+          permission=WRITE, summary="Keep a lease alive",
+          body=wire_plans.Heartbeat, answers={OK: wire_plans.HeartbeatAnswer}),
+    Route(method="DELETE", path="/api/executions/{executionId}/claims/{leaseId}", handler=claims.hand_back,
+          permission=WRITE, summary="Hand a lease back",
+          query=wire_plans.HandBackQuery, answers={OK: wire_plans.HandedBack}),
+    Route(method="POST", path="/api/executions/{executionId}/shards/{shardId}/tests", handler=streams.tests,
+          permission=WRITE, summary="Report tests of a running shard as they end",
+          body=wire_plans.StreamTests, answers={OK: wire_plans.StreamAnswer}, refusals=(CONFLICT,)),
     Route(method="POST", path="/api/webhooks/executions/{executionId}", handler=inbound_events.receive,
           summary="Tell of an execution, as its runner", access=Access.WEBHOOK_TOKEN,
           body=wire_events.AnyInboundEvent, answers={OK: wire_events.EventAccepted}, refusals=(CONFLICT,)),

@@ -114,6 +114,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         int,
         Meta(ge=0, description="requests an hour of one API token to register, change and validate webhooks; 0: any"),
     ] = 50
+    shard_lease_seconds: Annotated[
+        float, Meta(ge=1, le=3600, description="silence after which a runner loses its tests to others")
+    ] = 30.0
     progress_seconds: Annotated[
         float, Meta(gt=0, description="seconds between two execution.progress of a running execution")
     ] = 30.0

@@ -15,12 +15,14 @@ import structlog
 
 from actors.cluster import Cluster
 from actors.couriers import Couriers
+from actors.execution_owner import OwnerSettings
 from actors.mailbox import Mailbox
 from actors.webhook_courier import CourierSettings
 from gateway.services import Services
 from orchestrator.config import Settings
 from orchestrator.errors import Misconfigured, TMSError
 from orchestrator.webhooks.addresses import Policy
+from server.historian import Historian
 from server.stores import Stores, check, open_stores, prepare
 from storage import identity, postgres, retention
 from storage.bus import Bus
@@ -56,9 +58,8 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
         where, ray = await _side_by_side(stack, settings)
         partitions = await prepare(settings, where.database_url)
         await _bootstrap(settings, where.database_url)
-        await ray.employ(
-            partitions, where.database_url, where.redis_url, settings.progress_seconds, _deliveries(settings, key)
-        )
+        owners = OwnerSettings(settings.progress_seconds, settings.shard_lease_seconds)
+        await ray.employ(partitions, where.database_url, where.redis_url, owners, _deliveries(settings, key))
         reader = await Reader.open(where.database_url)
         stack.push_async_callback(reader.close)
         bus = Bus(where.redis_url)
@@ -67,8 +68,8 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(counters.close)
         mailbox = Mailbox(ray.owners, settings.request_wait_seconds)
         stack.push_async_callback(mailbox.close)
-        upkeep = asyncio.create_task(maintain_for_ever(settings, where.database_url))
-        stack.callback(upkeep.cancel)
+        for upkeep in (maintain_for_ever(settings, where.database_url), Historian(where.database_url).work()):
+            stack.callback(asyncio.create_task(upkeep).cancel)
         yield Services(
             settings=settings,
             reader=reader,
@@ -151,6 +152,7 @@ async def maintain_for_ever(settings: Settings, database_url: str) -> None:
             async with postgres.connected(database_url) as connection:
                 await retention.maintain(connection, datetime.now(UTC), settings.retention_months)
                 await retention.forget_deliveries(connection, datetime.now(UTC))
+                await retention.forget_history(connection, datetime.now(UTC))
         except (TMSError, OSError, postgres.DatabaseError) as error:
             log.warning("maintenance failed; it is tried again in an hour", error=str(error))
         await asyncio.sleep(MAINTENANCE_SECONDS)

@@ -8,12 +8,15 @@ import msgspec
 from orchestrator.errors import StaleOwner
 from orchestrator.executions import source
 from orchestrator.executions.model import Execution, Shard, Totals
-from storage import result_rows
+from storage import plans, result_rows
 from storage.postgres import Connection
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of `submissions`, and the encoded rows of its tests (`result_rows.encode`)."""
+    """One row of `submissions`, and the encoded rows of its tests (`result_rows.encode`).
+
+    `root_id` is the submission's own id, or that of the first piece of the stream that it belongs to.
+    """
 
     submission_id: str
     tenant_id: int
@@ -30,6 +33,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     digest: bytes
     reported_at: datetime
     recorded_at: datetime
+    root_id: str
     rows: bytes
 
 
@@ -61,11 +65,15 @@ class Changes(msgspec.Struct, kw_only=True):
     Attributes:
         created: executions that are new, in their last state, all their shards with them.
         changed: executions that were there before, in their last state, each with the shards that changed.
+        planned: executions that have a plan now, each with its packed manifest.
+        dealt: executions of whose plans more is dealt out or worked off.
     """
 
     created: list[Execution] = []
     changed: list[tuple[Execution, list[Shard]]] = []
     submissions: list[Submission] = []
+    planned: list[tuple[Execution, bytes]] = []
+    dealt: list[Execution] = []
 
 
 async def claim(connection: Connection, partition: int) -> int:
@@ -133,6 +141,8 @@ async def write_state(connection: Connection, partition: int, changes: Changes) 
     if changes.changed:
         await _update_executions(connection, [execution for execution, _ in changes.changed])
         await _update_shards(connection, changes.changed)
+    await plans.insert(connection, changes.planned)
+    await plans.write_deals(connection, changes.dealt)
 
 
 async def write_log(connection: Connection, events: Iterable[EventRow], receipts: Iterable[ReceiptRow]) -> None:
@@ -150,7 +160,7 @@ _COLUMNS = {
     "submissions": (
         *("submission_id", "tenant_id", "execution_id", "shard", "attempt", "provider", "status"),
         *("total", "passed", "failed", "skipped", "flaky", "tests", "first_frame", "artifacts", "metadata"),
-        *("digest", "reported_at", "recorded_at"),
+        *("digest", "reported_at", "recorded_at", "root_id"),
     ),
     "events": EventRow.__struct_fields__,
     "receipts": ReceiptRow.__struct_fields__,
@@ -162,7 +172,7 @@ _COLUMNS = {
     ),
     "shards": (
         *("execution_id", "number", "tenant_id", "status", "total", "passed", "failed", "skipped", "flaky"),
-        *("submission_id", "digest", "attempts", "started_at", "ended_at", "duration_ms"),
+        *("submission_id", "digest", "attempts", "started_at", "ended_at", "duration_ms", "streaming"),
     ),
 }
 
@@ -183,6 +193,7 @@ def _submission_row(row: Submission) -> tuple[object, ...]:
         *(row.submission_id, row.tenant_id, row.execution_id, row.shard, row.attempt, row.provider, row.status),
         *_numbers(row.totals),
         *(row.tests, row.first_frame, row.artifacts, row.metadata, row.digest, row.reported_at, row.recorded_at),
+        row.root_id,
     )
 
 
@@ -220,6 +231,7 @@ def _shard_row(execution: Execution, shard: Shard) -> tuple[object, ...]:
     return (
         *(execution.execution_id, int(shard.shard_id), execution.tenant_id, shard.status, *_numbers(shard.totals)),
         *(shard.submission_id, shard.digest, shard.attempts, shard.started_at, shard.ended_at, shard.duration_ms),
+        shard.is_streaming,
     )
 
 
@@ -240,7 +252,7 @@ async def _update_executions(connection: Connection, changed: Sequence[Execution
         "UPDATE executions AS e SET status = n.status, seq = n.seq, frames = n.frames, started_at = n.started_at,"
         " ended_at = n.ended_at, deadline = n.deadline, reason_code = n.reason_code, reason = n.reason,"
         " announced = n.announced::json, total = n.total, passed = n.passed, failed = n.failed,"
-        " skipped = n.skipped, flaky = n.flaky"
+        " skipped = n.skipped, flaky = n.flaky, digested = false"
         " FROM unnest($1::text[], $2::text[], $3::bigint[], $4::int[], $5::timestamptz[], $6::timestamptz[],"
         " $7::timestamptz[], $8::text[], $9::text[], $10::text[], $11::bigint[], $12::bigint[], $13::bigint[],"
         " $14::bigint[], $15::bigint[])"
@@ -258,12 +270,13 @@ async def _update_shards(connection: Connection, changed: Iterable[tuple[Executi
     await connection.execute(
         "UPDATE shards AS s SET status = n.status, total = n.total, passed = n.passed, failed = n.failed,"
         " skipped = n.skipped, flaky = n.flaky, submission_id = n.submission_id, digest = n.digest,"
-        " attempts = n.attempts, started_at = n.started_at, ended_at = n.ended_at, duration_ms = n.duration_ms"
+        " attempts = n.attempts, started_at = n.started_at, ended_at = n.ended_at, duration_ms = n.duration_ms,"
+        " streaming = n.streaming"
         " FROM unnest($1::text[], $2::int[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[],"
         " $8::bigint[], $9::bigint[], $10::text[], $11::bytea[], $12::int[], $13::timestamptz[], $14::timestamptz[],"
-        " $15::bigint[])"
+        " $15::bigint[], $16::boolean[])"
         " AS n(execution_id, number, tenant_id, status, total, passed, failed, skipped, flaky, submission_id, digest,"
-        " attempts, started_at, ended_at, duration_ms)"
+        " attempts, started_at, ended_at, duration_ms, streaming)"
         " WHERE s.execution_id = n.execution_id AND s.number = n.number",
         *zip(*rows, strict=True),
     )

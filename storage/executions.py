@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import asyncpg
 import msgspec
 from msgspec import Meta
-from sqlalchemy import Select, and_, select, tuple_
+from sqlalchemy import Select, and_, or_, select, tuple_
 from sqlalchemy.dialects import postgresql
 
 from orchestrator.executions.model import (
@@ -26,14 +26,15 @@ from orchestrator.executions.model import (
     TriggerSource,
 )
 from orchestrator.executions.payloads import FailedTest
-from storage import schema
+from orchestrator.executions.plan import Deal
+from storage import plans, schema
 from storage.postgres import Connection
 
 Row = asyncpg.Record
 
 
 async def load(connection: Connection, execution_ids: Sequence[str]) -> dict[str, Execution]:
-    """Executions with all their shards; ids that do not exist (or that this connection may not see) are left out."""
+    """Executions with all their shards, without their plans; ids that this connection may not see are left out."""
     rows = await connection.fetch("SELECT * FROM executions WHERE execution_id = ANY($1)", execution_ids)
     if not rows:
         return {}
@@ -42,7 +43,11 @@ async def load(connection: Connection, execution_ids: Sequence[str]) -> dict[str
         "SELECT * FROM shards WHERE execution_id = ANY($1) ORDER BY execution_id, number", list(shards)
     ):
         shards[row["execution_id"]].append(_shard(row))
-    return {row["execution_id"]: _execution(row, tuple(shards[row["execution_id"]])) for row in rows}
+    dealt = await plans.deals(connection, list(shards))
+    return {
+        row["execution_id"]: _execution(row, tuple(shards[row["execution_id"]]), dealt.get(row["execution_id"]))
+        for row in rows
+    }
 
 
 class Unfinished(msgspec.Struct, frozen=True):
@@ -71,10 +76,10 @@ async def failed_tests(
     rows = await connection.fetch(
         "SELECT x.execution_id, f.* FROM unnest($1::text[]) AS x(execution_id) CROSS JOIN LATERAL ("
         " SELECT t.title, t.file, left(t.error, $3) AS error, s.number::text AS shard"
-        " FROM shards s JOIN submissions b USING (submission_id)"
+        " FROM shards s JOIN submissions b ON b.execution_id = s.execution_id AND b.root_id = s.submission_id"
         " JOIN tests t ON t.submission_id = b.submission_id AND t.reported_at = b.reported_at"
         " WHERE s.execution_id = x.execution_id AND s.failed > 0 AND t.status = 'failed'"
-        " ORDER BY s.number, t.ordinal LIMIT $2) AS f",
+        " ORDER BY s.number, t.submission_id, t.ordinal LIMIT $2) AS f",
         execution_ids,
         limit,
         error_length,
@@ -176,12 +181,15 @@ class SubmissionRecord(msgspec.Struct, frozen=True):
 
 
 async def submissions(connection: Connection, execution_id: str, *, limit: int) -> list[SubmissionRecord]:
-    """An execution's submissions in the order they came."""
+    """An execution's submissions in the order they came; of a stream's pieces the first, and those with artifacts."""
     table, shards = schema.submissions.c, schema.shards.c
     query = (
-        select(schema.submissions, (shards.submission_id == table.submission_id).label("is_current"))
+        select(schema.submissions, (shards.submission_id == table.root_id).label("is_current"))
         .join(schema.shards, and_(shards.execution_id == table.execution_id, shards.number == table.shard))
-        .where(table.execution_id == execution_id)
+        .where(
+            table.execution_id == execution_id,
+            or_(table.root_id == table.submission_id, table.artifacts.is_not(None)),
+        )
         .order_by(table.recorded_at, table.submission_id)
         .limit(limit)
     )
@@ -260,19 +268,38 @@ async def tests(
     return records, TestPosition(last["shard"], last["submission_id"], last["ordinal"])
 
 
-async def tests_of_submission(
-    connection: Connection, submission_id: str, *, after: int, limit: int
-) -> list[TestResult]:
-    """The tests of a submission that follow number `after`, in the order they were reported; they never change."""
+class Place(msgspec.Struct, frozen=True):
+    """The last test of a page of a shard's tests."""
+
+    submission_id: str = ""
+    ordinal: int = 0
+
+
+async def tests_of_result(
+    connection: Connection, execution_id: str, root_id: str, *, after: Place, limit: int
+) -> tuple[list[TestResult], Place | None]:
+    """The tests of a shard's submission in the order they were reported, and the place of the last, None at the end.
+
+    Args:
+        connection: sees one tenant.
+        execution_id: whose submission it is.
+        root_id: the shard's `submission_id`; pieces of a stream belong to their first.
+        after: which test to begin after.
+        limit: how many at the most.
+    """
     rows = await connection.fetch(
         "SELECT t.* FROM submissions b"
         " JOIN tests t ON t.submission_id = b.submission_id AND t.reported_at = b.reported_at"
-        " WHERE b.submission_id = $1 AND t.ordinal > $2 ORDER BY t.ordinal LIMIT $3",
-        submission_id,
-        after,
+        " WHERE b.execution_id = $1 AND b.root_id = $2 AND (t.submission_id, t.ordinal) > ($3, $4)"
+        " ORDER BY t.submission_id, t.ordinal LIMIT $5",
+        execution_id,
+        root_id,
+        after.submission_id,
+        after.ordinal,
         limit,
     )
-    return [_test_result(row) for row in rows]
+    last = Place(rows[-1]["submission_id"], rows[-1]["ordinal"]) if len(rows) == limit else None
+    return [_test_result(row) for row in rows], last
 
 
 async def slowest_tests(connection: Connection, execution_id: str, limit: int) -> list[TestRecord]:
@@ -294,7 +321,7 @@ def _tests_of(execution_id: str, wanted: TestFilter) -> Select[Any]:
         .where(submission.execution_id == execution_id)
     )
     if not wanted.all_attempts:
-        query = query.join(schema.shards, shard.submission_id == submission.submission_id).where(
+        query = query.join(schema.shards, shard.submission_id == submission.root_id).where(
             shard.execution_id == execution_id
         )
     if wanted.shard is not None:
@@ -336,10 +363,11 @@ def _shard(row: Row) -> Shard:
         started_at=row["started_at"],
         ended_at=row["ended_at"],
         duration_ms=row["duration_ms"],
+        is_streaming=row["streaming"],
     )
 
 
-def _execution(row: Row, shards: tuple[Shard, ...]) -> Execution:
+def _execution(row: Row, shards: tuple[Shard, ...], deal: Deal | None) -> Execution:
     trigger, reason_code, announced = row["trigger_source"], row["reason_code"], row["announced"]
     return Execution(
         execution_id=row["execution_id"],
@@ -362,6 +390,7 @@ def _execution(row: Row, shards: tuple[Shard, ...]) -> Execution:
         reason_code=None if reason_code is None else ReasonCode(reason_code),
         reason=row["reason"],
         announced=None if announced is None else msgspec.json.decode(announced, type=Totals),
+        deal=deal,
     )
 
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from orchestrator.executions.machine import FRAME_TESTS
+from orchestrator.executions.decisions import FRAME_TESTS
 from orchestrator.executions.model import ExecutionStatus
 from storage.executions import Row, TestRecord, test_record
 from storage.postgres import Connection

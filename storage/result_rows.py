@@ -51,6 +51,19 @@ def encode(tenant_id: int, submission_id: str, reported_at: datetime, tests: Seq
     return "\n".join([*lines, ""]).encode()
 
 
+def chosen(rows: bytes, kept: Sequence[int]) -> bytes:
+    """Some of encoded rows, by their index from 0, numbered anew from 1."""
+    lines = rows.split(b"\n")
+    picked = []
+    for ordinal, number in enumerate(kept, 1):
+        *head, _, rest = lines[number].split(b"\t", _ORDINAL + 1)
+        picked.append(b"\t".join((*head, b"%d" % ordinal, rest)))
+    return b"\n".join([*picked, b""])
+
+
+_ORDINAL = COLUMNS.index("ordinal")
+
+
 def _numbers(values: Sequence[float | None]) -> list[str]:
     # JSON writes numbers as Postgres reads them, and its encoder does so in half the time of `str`.
     return _json.encode(values)[1:-1].decode().replace("null", _NULL).split(",")

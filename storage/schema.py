@@ -7,8 +7,11 @@ migration that made it.
 from sqlalchemy import (
     ARRAY,
     JSON,
+    REAL,
     BigInteger,
+    Boolean,
     Column,
+    Computed,
     DateTime,
     Double,
     Integer,
@@ -85,6 +88,7 @@ executions = Table(
     Column("reason", Text),
     Column("announced", JSON),
     *_totals(),
+    Column("digested", Boolean, nullable=False),
 )
 
 shards = Table(
@@ -101,6 +105,33 @@ shards = Table(
     Column("started_at", Moment),
     Column("ended_at", Moment),
     Column("duration_ms", BigInteger),
+    Column("streaming", Boolean, nullable=False),
+)
+
+plans = Table(
+    "plans",
+    metadata,
+    Column("execution_id", Text, primary_key=True),
+    Column("tenant_id", BigInteger, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("tests", Integer, nullable=False),
+    Column("known_tests", Integer, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("units", JSON, nullable=False),
+    Column("bounds", ARRAY(Integer), nullable=False),
+    Column("shard_ms", ARRAY(Double), nullable=False),
+    Column("manifest", LargeBinary, nullable=False),
+)
+
+deals = Table(
+    "deals",
+    metadata,
+    Column("execution_id", Text, primary_key=True),
+    Column("tenant_id", BigInteger, nullable=False),
+    Column("reported", LargeBinary, nullable=False),
+    Column("missing", LargeBinary, nullable=False),
+    Column("state", JSON, nullable=False),
 )
 
 submissions = Table(
@@ -121,6 +152,7 @@ submissions = Table(
     Column("digest", LargeBinary, nullable=False),
     Column("reported_at", Moment, nullable=False),
     Column("recorded_at", Moment, nullable=False),
+    Column("root_id", Text, nullable=False),
 )
 
 tests = Table(
@@ -237,4 +269,86 @@ webhook_attempts = Table(
     Column("status_code", Integer),
     Column("error", Text),
     Column("reply", Text, nullable=False),
+)
+
+suite_branches = Table(
+    "suite_branches",
+    metadata,
+    Column("suite_branch_id", BigInteger, primary_key=True),
+    Column("tenant_id", BigInteger, nullable=False),
+    Column("test_suite", Text, nullable=False),
+    Column("branch", Text, nullable=False),
+    Column("last_ended_at", Moment, nullable=False),
+)
+
+digested_executions = Table(
+    "digested_executions",
+    metadata,
+    Column("execution_id", Text, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("tenant_id", BigInteger, nullable=False),
+    Column("suite_branch_id", BigInteger, nullable=False),
+    Column("ended_at", Moment, nullable=False),
+    Column("was_digested", Boolean, nullable=False),
+)
+
+test_runs = Table(
+    "test_runs",
+    metadata,
+    Column("execution_id", Text, primary_key=True),
+    Column("test_id", Text, primary_key=True),
+    Column("ended_at", Moment, primary_key=True),
+    Column("tenant_id", BigInteger, nullable=False),
+    Column("shard", Integer, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("duration_ms", Double),
+    Column("retries", Integer, nullable=False),
+    Column("attempts", JSON),
+    Column("error", Text),
+    Column("likeness", Text),
+)
+
+known_tests = Table(
+    "known_tests",
+    metadata,
+    Column("tenant_id", BigInteger, primary_key=True),
+    Column("test_id", Text, primary_key=True),
+    Column("file", Text),
+    Column("title", Text, nullable=False),
+    Column("suites", ARRAY(Text), nullable=False),
+    Column("first_run_at", Moment, nullable=False),
+    Column("last_run_at", Moment, nullable=False),
+    Column("numbers", ARRAY(BigInteger), nullable=False),
+    Column("durations", ARRAY(REAL), nullable=False),
+    Column("outcomes", Text, nullable=False),
+    Column("median_ms", REAL),
+    Column("p95_ms", REAL),
+    Column("failure_rate", REAL, Computed("of outcomes"), nullable=False),
+    Column("flake_rate", REAL, Computed("of outcomes"), nullable=False),
+)
+
+test_records = Table(
+    "test_records",
+    metadata,
+    Column("suite_branch_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("test_id", Text, primary_key=True),
+    Column("tenant_id", BigInteger, nullable=False),
+    Column("numbers", ARRAY(BigInteger), nullable=False),
+    Column("durations", ARRAY(REAL), nullable=False),
+    Column("outcomes", Text, nullable=False),
+)
+
+quarantines = Table(
+    "quarantines",
+    metadata,
+    Column("quarantine_id", Text, primary_key=True),
+    Column("tenant_id", BigInteger, nullable=False),
+    Column("test_id", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("exit_streak", Integer, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    Column("ended_at", Moment),
+    Column("ending", Text),
 )

@@ -8,12 +8,13 @@ import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from orchestrator.config import Settings
 from server.stores import Stores, open_stores, prepare
-from storage import postgres
+from storage import identity, postgres
 from storage.postgres import DirectConnection
 from tests.portal import Portal
 from tests.running import RunningServer
@@ -141,6 +142,12 @@ async def tenant(connection: DirectConnection) -> int:
         "INSERT INTO tenants (name) VALUES ('tenant-' || gen_random_uuid()) RETURNING tenant_id"
     )
     return tenant_id
+
+
+@pytest.fixture
+async def other_tenant(connection: DirectConnection) -> int:
+    """A second tenant of the test's own."""
+    return await identity.ensure_tenant(connection, f"other-{uuid4()}")
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,9 @@ from orchestrator.errors import TMSError
 from orchestrator.executions.formats.ctrf_writer import CtrfWriter
 from orchestrator.executions.formats.junit_writer import JUnitWriter
 from orchestrator.executions.formats.report import Writer
-from orchestrator.executions.model import Shard
+from orchestrator.executions.model import Execution, Shard
 from storage import executions
+from storage.executions import Place
 
 log = structlog.get_logger(__name__)
 
@@ -60,7 +61,7 @@ async def send(call: Call[None, None], media: str) -> web.StreamResponse:
     totals = execution.totals if shard is None else shard.totals
     writer: Writer
     writer = JUnitWriter(execution, totals) if media == JUNIT else CtrfWriter(execution, totals, shard, call.now)
-    pieces = _pieces(call, writer, execution.shards if shard is None else (shard,))
+    pieces = _pieces(call, writer, execution, execution.shards if shard is None else (shard,))
     first = await anext(pieces)
     answer = web.StreamResponse(headers={"Content-Type": media, "Vary": "Accept, Accept-Encoding"})
     if takes_gzip(request.headers.get("Accept-Encoding", "")):
@@ -80,7 +81,9 @@ async def send(call: Call[None, None], media: str) -> web.StreamResponse:
     return answer
 
 
-async def _pieces(call: Call[None, None], writer: Writer, shards: Sequence[Shard]) -> AsyncIterator[bytes]:
+async def _pieces(
+    call: Call[None, None], writer: Writer, execution: Execution, shards: Sequence[Shard]
+) -> AsyncIterator[bytes]:
     """The report in pieces of a page. A submission never changes, so a page needs nothing of the one before.
 
     No connection is held while a piece is sent, for that takes as long as its reader likes.
@@ -88,13 +91,12 @@ async def _pieces(call: Call[None, None], writer: Writer, shards: Sequence[Shard
     piece = writer.begin()
     for shard in shards:
         piece += writer.shard(shard)
-        after, is_last = 0, shard.submission_id is None
-        while not is_last:
+        after = None if shard.submission_id is None else Place()
+        while after is not None:
             async with call.services.reader.tenant(call.principal.tenant_id) as connection:
-                tests = await executions.tests_of_submission(
-                    connection, str(shard.submission_id), after=after, limit=PAGE_TESTS
+                tests, after = await executions.tests_of_result(
+                    connection, execution.execution_id, str(shard.submission_id), after=after, limit=PAGE_TESTS
                 )
             yield piece + writer.tests(tests)
             piece = b""
-            after, is_last = after + PAGE_TESTS, len(tests) < PAGE_TESTS
     yield piece + writer.end()

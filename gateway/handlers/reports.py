@@ -48,7 +48,7 @@ async def shard_report(call: Call[None, None]) -> wire.ShardReport | web.StreamR
         records, _ = await executions.tests(connection, execution_id, wanted, after=None, limit=FAILED)
     return wire.ShardReport(
         execution_id=execution_id,
-        shard=printing.printed_shard(shard),
+        shard=printing.printed_shard(shard, execution.deal),
         tests=[listings.test(record) for record in records],
     )
 

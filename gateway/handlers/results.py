@@ -6,7 +6,9 @@ from typing import Any
 
 import msgspec
 
+from actors.mailbox import PlacesNeeded
 from gateway.calls import Call
+from gateway.manifests import MANIFESTS
 from gateway.middleware.idempotency import Marks
 from gateway.wire import reading
 from gateway.wire import results as wire
@@ -67,27 +69,32 @@ async def store(
     run = submission.metadata or wire.NO_METADATA
     totals = settle((submission.results or wire.NO_COUNTERS).sent(), count(tests))
     submission_id = ids.new_id("sub", call.now)
-    receipt = await call.services.mailbox.send(
-        Submit(
-            command_id=marks.command_id,
-            tenant_id=tenant_id,
-            execution_id=submission.execution_id,
-            may_repeat=marks.may_repeat,
-            fingerprint=marks.fingerprint,
-            submission_id=submission_id,
-            shard_id=str(submission.shard_id),
-            provider=submission.provider,
-            status=ShardStatus(submission.status),
-            totals=totals,
-            tests=len(tests),
-            rows=result_rows.encode(tenant_id, submission_id, call.now, tests),
-            artifacts=wire.artifacts_text(submission.artifacts),
-            metadata=metadata,
-            digest=blake2b(content, digest_size=_DIGEST_BYTES).digest(),
-            reported_at=call.now,
-            started_at=run.start_time,
-            ended_at=run.end_time,
-            duration_ms=None if run.duration is None else round(run.duration),
-        )
+    command = Submit(
+        command_id=marks.command_id,
+        tenant_id=tenant_id,
+        execution_id=submission.execution_id,
+        may_repeat=marks.may_repeat,
+        fingerprint=marks.fingerprint,
+        submission_id=submission_id,
+        shard_id=str(submission.shard_id),
+        provider=submission.provider,
+        status=ShardStatus(submission.status),
+        totals=totals,
+        tests=len(tests),
+        rows=result_rows.encode(tenant_id, submission_id, call.now, tests),
+        artifacts=wire.artifacts_text(submission.artifacts),
+        metadata=metadata,
+        digest=blake2b(content, digest_size=_DIGEST_BYTES).digest(),
+        reported_at=call.now,
+        started_at=run.start_time,
+        ended_at=run.end_time,
+        duration_ms=None if run.duration is None else round(run.duration),
     )
+    try:
+        receipt = await call.services.mailbox.send(command)
+    except PlacesNeeded:
+        # Few executions have a plan, so that it is not looked for before their owner asks.
+        manifest = await call.request.config_dict[MANIFESTS].of(tenant_id, submission.execution_id)
+        placed = manifest.placed(tests)
+        receipt = await call.services.mailbox.send(msgspec.structs.replace(command, placed=placed))
     return Stored(receipt.submission_id or submission_id, totals, receipt)

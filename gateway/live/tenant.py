@@ -13,7 +13,7 @@ from gateway.live.replay import Replay
 from gateway.live.stream import UNPLACED
 from gateway.live.subscriber import Subscriber
 from gateway.live.tracks import FeedTrack
-from orchestrator.executions.machine import frames_of
+from orchestrator.executions.decisions import frames_of
 from orchestrator.executions.model import UNFINISHED, Environment, ExecutionStatus, TestSuite
 from storage.bus import EventNews, TestsNews
 from storage.live import Head

@@ -21,6 +21,7 @@ from orchestrator.executions.model import (
     Totals,
     TriggerSource,
 )
+from orchestrator.executions.plan import Deal, PlanMode
 from orchestrator.timestamps import to_text, to_text_or_none
 
 WEEK_MS = 7 * 24 * 3600 * 1000
@@ -109,6 +110,29 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     total_shards: int
 
 
+class PlanState(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How far an execution's plan is worked off, in tests; durations in milliseconds."""
+
+    mode: PlanMode
+    planned: int
+    reported: int
+    missing: int
+    unexpected: int
+    expected_duration: int
+    remaining_duration: int
+    leases: int
+
+
+class ShardPlanState(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What a shard has of the plan, in tests, and which runner has its lease."""
+
+    planned: int
+    reported: int
+    missing: int
+    unexpected: int
+    runner_id: str | None
+
+
 class ShardResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One shard as it stands (X-022)."""
 
@@ -119,6 +143,7 @@ class ShardResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     completed_at: PrintedMoment | None
     duration: int | None
     attempts: int
+    plan: ShardPlanState | msgspec.UnsetType = msgspec.UNSET
 
 
 class ArtifactLinks(msgspec.Struct, frozen=True, rename="camel"):
@@ -159,6 +184,7 @@ class ExecutionState(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     reason: str | None
     reason_code: ReasonCode | None
     seq: int
+    plan: PlanState | msgspec.UnsetType = msgspec.UNSET
 
 
 class ExecutionPage(msgspec.Struct, frozen=True, rename="camel"):
@@ -204,7 +230,7 @@ def printed(execution: Execution) -> ExecutionState:
             total_shards=len(execution.shards),
         ),
         results=execution.totals,
-        shard_results=[printed_shard(shard) for shard in execution.shards],
+        shard_results=[printed_shard(shard, execution.deal) for shard in execution.shards],
         artifacts=ArtifactLinks(
             links.report(execution.base_url, execution.execution_id),
             links.logs(execution.base_url, execution.execution_id),
@@ -227,10 +253,42 @@ def printed(execution: Execution) -> ExecutionState:
         reason=execution.reason,
         reason_code=execution.reason_code,
         seq=execution.seq,
+        plan=printed_plan(execution),
     )
 
 
-def printed_shard(shard: Shard) -> ShardResult:
+def printed_plan(execution: Execution) -> PlanState | msgspec.UnsetType:
+    """How far its plan is worked off; left out where there is none."""
+    deal = execution.deal
+    if deal is None:
+        return msgspec.UNSET
+    return PlanState(
+        mode=deal.mode,
+        planned=deal.planned,
+        reported=deal.reported.bit_count(),
+        missing=execution.missing_tests,
+        unexpected=len(deal.unexpected),
+        expected_duration=round(deal.expected_ms),
+        remaining_duration=0 if execution.is_finished else round(deal.remaining_ms),
+        leases=len(deal.leases),
+    )
+
+
+def _shard_plan(shard: Shard, deal: Deal | None) -> ShardPlanState | msgspec.UnsetType:
+    if deal is None:
+        return msgspec.UNSET
+    number = int(shard.shard_id)
+    lease, mine = deal.lease_in(number), deal.shards[number - 1]
+    return ShardPlanState(
+        planned=mine.planned,
+        reported=mine.reported,
+        missing=mine.missing,
+        unexpected=mine.unexpected,
+        runner_id=None if lease is None else lease.runner_id,
+    )
+
+
+def printed_shard(shard: Shard, deal: Deal | None = None) -> ShardResult:
     """A shard as it is printed wherever it is."""
     return ShardResult(
         shard_id=shard.shard_id,
@@ -240,4 +298,5 @@ def printed_shard(shard: Shard) -> ShardResult:
         completed_at=to_text_or_none(shard.ended_at),
         duration=shard.duration_ms,
         attempts=shard.attempts,
+        plan=_shard_plan(shard, deal),
     )

@@ -14,9 +14,7 @@ from gateway.wire.results import Count
 from orchestrator.errors import FieldError, ValidationFailed
 from orchestrator.executions.model import MAX_SHARDS, TestDetails, TestStatus
 from orchestrator.timestamps import to_text
-from storage.delivery_log import DeliveryPosition
-from storage.executions import EventRecord, Position, TestPosition, TestRecord
-from storage.webhooks import WebhookPosition
+from storage.executions import EventRecord, TestRecord
 
 ShardNumber = Annotated[int, Meta(ge=1, le=MAX_SHARDS)]
 TestPageSize = Annotated[int, Meta(ge=1, le=1000)]
@@ -119,10 +117,10 @@ def event(execution_id: str, record: EventRecord) -> LoggedEvent:
     )
 
 
-P = TypeVar("P", Position, TestPosition, WebhookPosition, DeliveryPosition)
+P = TypeVar("P", bound=msgspec.Struct)
 
 
-def cursor_of(position: Position | TestPosition | WebhookPosition | DeliveryPosition | None) -> str | None:
+def cursor_of(position: msgspec.Struct | None) -> str | None:
     """A position as an opaque text."""
     if position is None:
         return None

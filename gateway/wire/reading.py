@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -30,6 +30,9 @@ class BodyReader(Generic[T]):
         self._kind = kind
         self._decoder = msgspec.json.Decoder(kind)
         self._type = inspect.type_info(kind)
+        # Lists whose entries are read one by one later, each by itself.
+        fields = self._type.fields if isinstance(self._type, inspect.StructType) else ()
+        self._later = frozenset(field.encode_name for field in fields if _holds_raw(field.type))
 
     def read(self, raw: bytes) -> T:
         """Decode a body.
@@ -46,7 +49,7 @@ class BodyReader(Generic[T]):
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise _unreadable(raw, error) from None
         if b"\\u0000" in raw:
-            _refuse_nul(raw)
+            _refuse_nul(raw, self._later)
         return value
 
     def _read_slowly(self, raw: bytes) -> T:
@@ -182,7 +185,15 @@ def _unreadable(raw: bytes, error: Exception) -> BadRequest:
     return BadRequest("The body is not valid JSON")
 
 
-def _refuse_nul(raw: bytes) -> None:
-    found = faults.of_nul(_plain(raw))
+def _holds_raw(kind: inspect.Type) -> bool:
+    bare = kind.type if isinstance(kind, inspect.Metadata) else kind
+    return isinstance(bare, inspect.ListType) and isinstance(bare.item_type, inspect.RawType)
+
+
+def _refuse_nul(raw: bytes, later: Collection[str]) -> None:
+    value = _plain(raw)
+    if later and isinstance(value, dict):
+        value = {name: item for name, item in value.items() if name not in later}
+    found = faults.of_nul(value)
     if found:
         raise ValidationFailed(*found)

@@ -5,6 +5,7 @@ A command carries an id: sent again with the same id (after a crash, by a retryi
 """
 
 from datetime import datetime
+from enum import StrEnum
 
 import msgspec
 
@@ -18,6 +19,7 @@ from orchestrator.executions.model import (
     Totals,
     TriggerSource,
 )
+from orchestrator.executions.plan import Plan
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -34,6 +36,11 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     execution_id: str
     may_repeat: bool = False
     fingerprint: bytes = b""
+
+    @property
+    def payload_bytes(self) -> int:
+        """The size of what it carries besides a few fields."""
+        return 0
 
 
 class Create(Command, frozen=True, kw_only=True, tag=True):
@@ -61,6 +68,22 @@ class StartShard(Command, frozen=True, kw_only=True, tag=True):
     shard_id: str
 
 
+class Placed(msgspec.Struct, frozen=True):
+    """Where tests stand in a plan.
+
+    Attributes:
+        places: of each test; -1 for one that the plan does not have.
+        fingerprints: of each test, by which those outside the plan are told apart; less than 2 to the 63rd.
+    """
+
+    places: tuple[int, ...]
+    fingerprints: tuple[int, ...]
+
+
+PLACES_NEEDED = "PLACES_NEEDED"
+"""The code of a refusal that says: this execution has a plan; send the command again with `placed`."""
+
+
 class Submit(Command, frozen=True, kw_only=True, tag=True):
     """A shard's results (`POST /api/results`).
 
@@ -71,6 +94,7 @@ class Submit(Command, frozen=True, kw_only=True, tag=True):
         metadata: JSON text as sent; None if none.
         digest: of the request's body.
         reported_at: the month of the test rows follows from it.
+        placed: where its tests stand in the plan; a planned execution's owner asks for it (`PLACES_NEEDED`).
     """
 
     submission_id: str
@@ -87,6 +111,12 @@ class Submit(Command, frozen=True, kw_only=True, tag=True):
     started_at: datetime | None = None
     ended_at: datetime | None = None
     duration_ms: int | None = None
+    placed: Placed | None = None
+
+    @property
+    def payload_bytes(self) -> int:
+        """Of its rows."""
+        return len(self.rows)
 
 
 class ReportShard(Command, frozen=True, kw_only=True, tag=True):
@@ -126,6 +156,78 @@ class Cancel(Command, frozen=True, kw_only=True, tag=True):
     by_runner: bool = False
 
 
+class MakePlan(Command, frozen=True, kw_only=True, tag=True):
+    """Settle which tests are run; the first plan counts. `manifest` holds their names, opaque to the rules."""
+
+    plan: Plan
+    manifest: bytes
+
+    @property
+    def payload_bytes(self) -> int:
+        """Of its manifest."""
+        return len(self.manifest)
+
+
+class Claim(Command, frozen=True, kw_only=True, tag=True):
+    """A runner asks for tests.
+
+    Attributes:
+        shard_id: the only shard that will do; None for any.
+        done: number of the lease that it has worked off.
+    """
+
+    runner_id: str
+    shard_id: str | None
+    done: int | None
+
+
+class Beat(Command, frozen=True, kw_only=True, tag=True):
+    """A runner says that it lives."""
+
+    runner_id: str
+    lease: int
+
+
+class HandBack(Command, frozen=True, kw_only=True, tag=True):
+    """A runner has to leave, and gives its tests back."""
+
+    runner_id: str
+    lease: int
+
+
+class Lapse(Command, frozen=True, kw_only=True, tag=True):
+    """A runner was silent for too long; given by the owner's own timer."""
+
+    lease: int
+
+
+class Stream(Command, frozen=True, kw_only=True, tag=True):
+    """Tests of a running shard have ended, and those who watch shall know.
+
+    Attributes:
+        submission_id: a new one, for the piece of the shard's results that these tests are.
+        tests: a letter for each, `status_letter` of `streams`.
+        placed: where they stand in the plan.
+        rows: as in `Submit`.
+        digest: of the request's body.
+    """
+
+    runner_id: str
+    lease: int
+    shard_id: str
+    submission_id: str
+    tests: str
+    placed: Placed
+    rows: bytes
+    digest: bytes
+    reported_at: datetime
+
+    @property
+    def payload_bytes(self) -> int:
+        """Of its rows."""
+        return len(self.rows)
+
+
 class Expire(Command, frozen=True, kw_only=True, tag=True):
     """The deadline is reached; given by the owner's own timer."""
 
@@ -135,8 +237,60 @@ class Tick(Command, frozen=True, kw_only=True, tag=True):
 
 
 AnyCommand = (
-    Create | Start | StartShard | Submit | ReportShard | ReportProgress | Complete | Fail | Cancel | Expire | Tick
+    Create
+    | Start
+    | StartShard
+    | Submit
+    | ReportShard
+    | ReportProgress
+    | Complete
+    | Fail
+    | Cancel
+    | MakePlan
+    | Claim
+    | Beat
+    | HandBack
+    | Lapse
+    | Stream
+    | Expire
+    | Tick
 )
+
+
+class ClaimState(StrEnum):
+    """What a runner that claims is to do: run tests, ask again, close its shard, or stop."""
+
+    LEASED = "leased"
+    WAIT = "wait"
+    DONE = "done"
+    CANCELLED = "cancelled"
+
+
+class Order(StrEnum):
+    """What a runner that reports is to do."""
+
+    CONTINUE = "continue"
+    ABANDON = "abandon"
+    CANCEL = "cancel"
+
+
+class Claimed(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a claim.
+
+    Attributes:
+        lease: its number; None for a runner without a seat.
+        places: of the tests to run, in order.
+        unsettled: tests of the plan that are still to be reported, these included.
+        retry_after: seconds, where it is to wait.
+    """
+
+    state: ClaimState
+    lease: int | None = None
+    shard_id: str | None = None
+    attempt: int = 1
+    places: tuple[int, ...] = ()
+    unsettled: int = 0
+    retry_after: float | None = None
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -148,6 +302,10 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, tag=True):
         status: the execution's status after it.
         submission_id: for `Submit`, the submission that holds these results.
         webhooks: how many deliveries it caused.
+        claimed: for `Claim`.
+        order: for `Beat` and `Stream`.
+        outcomes: for `Stream`, a letter for each test, of `streams`.
+        returned: for `HandBack`, how many tests went back.
     """
 
     execution_id: str
@@ -157,6 +315,10 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     reason: str | None = None
     submission_id: str | None = None
     webhooks: int = 0
+    claimed: Claimed | None = None
+    order: Order | None = None
+    outcomes: str = ""
+    returned: int = 0
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -4,6 +4,7 @@ from datetime import datetime
 
 import msgspec
 
+from orchestrator.executions.leases import Release
 from orchestrator.executions.model import (
     Configuration,
     Environment,
@@ -13,6 +14,7 @@ from orchestrator.executions.model import (
     Totals,
     TriggerSource,
 )
+from orchestrator.executions.plan import Lease, Plan
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -55,7 +57,13 @@ class ShardStarted(Event, frozen=True, kw_only=True, tag="shard.started"):
 
 
 class ShardEnded(Event, frozen=True, kw_only=True, tag="shard.completed"):
-    """A shard has a new result, which replaces a former one. Without `submission_id` it is a runner's word alone."""
+    """A shard has a new result, which replaces a former one. Without `submission_id` it is a runner's word alone.
+
+    Attributes:
+        closes_stream: its result is what was streamed, and nothing is replaced.
+        reported, unexpected: which tests of the plan the result has, and fingerprints of those outside it.
+        reason: why the shard was lost.
+    """
 
     shard_id: str
     status: ShardStatus
@@ -65,6 +73,46 @@ class ShardEnded(Event, frozen=True, kw_only=True, tag="shard.completed"):
     submission_id: str | None = None
     digest: bytes | None = None
     frames: int = 0
+    closes_stream: bool = False
+    reported: int = 0
+    unexpected: frozenset[int] = frozenset()
+    reason: str | None = None
+
+
+class PlanCreated(Event, frozen=True, kw_only=True, tag="plan.created"):
+    """It is settled which tests are run, and how they are dealt out."""
+
+    plan: Plan
+
+
+class Leased(Event, frozen=True, kw_only=True, tag="shard.claimed"):
+    """A runner has claimed tests, or a seat."""
+
+    lease: Lease
+
+
+class Released(Event, frozen=True, kw_only=True, tag="shard.released"):
+    """A lease has ended."""
+
+    lease: Lease
+    why: Release
+
+
+class Streamed(Event, frozen=True, kw_only=True, tag="shard.progress"):
+    """Tests of a running shard have ended.
+
+    Attributes:
+        submission_id: of the first piece of the shard's stream, which the following pieces belong to.
+        totals: of these tests alone.
+        reported, unexpected: as in `ShardEnded`.
+    """
+
+    shard_id: str
+    submission_id: str
+    totals: Totals
+    frames: int
+    reported: int
+    unexpected: frozenset[int]
 
 
 class Completed(Event, frozen=True, kw_only=True, tag="execution.completed"):
@@ -92,7 +140,20 @@ class Cancelled(Event, frozen=True, kw_only=True, tag="execution.cancelled"):
     reason: str
 
 
-AnyEvent = Created | Started | Progressed | ShardStarted | ShardEnded | Completed | Failed | Cancelled
+AnyEvent = (
+    Created
+    | Started
+    | Progressed
+    | PlanCreated
+    | Leased
+    | Released
+    | Streamed
+    | ShardStarted
+    | ShardEnded
+    | Completed
+    | Failed
+    | Cancelled
+)
 
 
 def name(event: AnyEvent) -> str:

@@ -5,18 +5,24 @@ from typing import Any
 
 import msgspec
 
+from orchestrator.executions import leases
 from orchestrator.executions.events import (
     AnyEvent,
     Cancelled,
     Completed,
     Created,
     Failed,
+    Leased,
+    PlanCreated,
     Progressed,
+    Released,
     ShardEnded,
     ShardStarted,
     Started,
+    Streamed,
 )
-from orchestrator.executions.model import Execution, ExecutionStatus, Shard, ShardStatus
+from orchestrator.executions.model import Execution, ExecutionStatus, Shard, ShardStatus, Totals
+from orchestrator.executions.plan import Deal, Plan, first_deal
 
 
 def evolve(execution: Execution | None, event: AnyEvent) -> Execution:
@@ -80,14 +86,62 @@ def _fold_shard_ended(execution: Execution, event: ShardEnded) -> Execution:
         totals=event.totals,
         submission_id=event.submission_id,
         digest=event.digest,
-        attempts=shard.attempts + 1,
+        attempts=shard.attempts if event.closes_stream else shard.attempts + 1,
         started_at=event.started_at,
         ended_at=event.at,
         duration_ms=event.duration_ms,
     )
+    deal = _reported(execution, event)
+    if execution.plan is not None and deal is not None:
+        deal = leases.closed(execution.plan, deal, int(event.shard_id))
     return msgspec.structs.replace(
-        execution, shards=execution.with_shard(ended), frames=execution.frames + event.frames
+        execution, shards=execution.with_shard(ended), frames=execution.frames + event.frames, deal=deal
     )
+
+
+def _reported(execution: Execution, event: ShardEnded | Streamed) -> Deal | None:
+    if execution.deal is None or not (event.reported or event.unexpected):
+        return execution.deal
+    return leases.reported(execution.deal, int(event.shard_id), event.reported, event.unexpected)
+
+
+def _fold_plan_created(execution: Execution, event: PlanCreated) -> Execution:
+    return msgspec.structs.replace(execution, plan=event.plan, deal=first_deal(event.plan))
+
+
+def _fold_leased(execution: Execution, event: Leased) -> Execution:
+    return msgspec.structs.replace(execution, deal=leases.seated(*_dealt(execution), event.lease))
+
+
+def _fold_released(execution: Execution, event: Released) -> Execution:
+    retries = execution.configuration.retries
+    return msgspec.structs.replace(execution, deal=leases.released(*_dealt(execution), event.lease, event.why, retries))
+
+
+def _fold_streamed(execution: Execution, event: Streamed) -> Execution:
+    """The first piece of a stream is a new submission, to which the others are added."""
+    shard = execution.shards[int(event.shard_id) - 1]
+    is_first = not shard.is_streaming
+    grown = msgspec.structs.replace(
+        shard,
+        submission_id=event.submission_id,
+        digest=None,
+        totals=(Totals() if is_first else shard.totals) + event.totals,
+        attempts=shard.attempts + is_first,
+        is_streaming=True,
+    )
+    return msgspec.structs.replace(
+        execution,
+        shards=execution.with_shard(grown),
+        frames=execution.frames + event.frames,
+        deal=_reported(execution, event),
+    )
+
+
+def _dealt(execution: Execution) -> tuple[Plan, Deal]:
+    if execution.plan is None or execution.deal is None:
+        raise ValueError("tests are dealt out of a plan")
+    return execution.plan, execution.deal
 
 
 def _fold_completed(execution: Execution, event: Completed) -> Execution:
@@ -111,13 +165,15 @@ def _ended(
     execution: Execution, status: ExecutionStatus, event: Completed | Failed | Cancelled, rest: ShardStatus
 ) -> Execution:
     shards = tuple(
-        msgspec.structs.replace(shard, status=rest, ended_at=event.at) if shard.is_open else shard
+        msgspec.structs.replace(shard, status=rest, ended_at=event.at, is_streaming=False) if shard.is_open else shard
         for shard in execution.shards
     )
+    deal = execution.deal
     return msgspec.structs.replace(
         execution,
         status=status,
         shards=shards,
+        deal=None if deal is None else msgspec.structs.replace(deal, leases=()),
         ended_at=event.at,
         deadline=None,
         reason_code=event.reason_code,
@@ -128,6 +184,10 @@ def _ended(
 FOLDS: dict[type[AnyEvent], Callable[[Execution, Any], Execution]] = {
     Started: _fold_started,
     Progressed: _fold_progressed,
+    PlanCreated: _fold_plan_created,
+    Leased: _fold_leased,
+    Released: _fold_released,
+    Streamed: _fold_streamed,
     ShardStarted: _fold_shard_started,
     ShardEnded: _fold_shard_ended,
     Completed: _fold_completed,

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 import msgspec
 
+from orchestrator.executions.plan import Deal, Plan
 from orchestrator.timestamps import milliseconds
 
 MAX_SHARDS = 1000
@@ -220,6 +221,7 @@ class Shard(msgspec.Struct, frozen=True, gc=False):
         digest: of the current submission's body, which makes the same body sent again a repetition.
         attempts: submissions that became current, the present one included.
         duration_ms: as the runner reported or the difference of its times; None if unknown.
+        is_streaming: its current submission is open: tests are added to it as they end.
     """
 
     shard_id: str
@@ -231,6 +233,7 @@ class Shard(msgspec.Struct, frozen=True, gc=False):
     started_at: datetime | None = None
     ended_at: datetime | None = None
     duration_ms: int | None = None
+    is_streaming: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -247,6 +250,8 @@ class Execution(msgspec.Struct, frozen=True, gc=False):
         deadline: when it ends by itself, by the server's clock; None once it ended.
         announced: totals that a runner reported for the whole, used while no shard has any of its own (X-047).
         frames: how many frames of single tests have been numbered (`tests` frames of the live protocol).
+        deal: how far its plan is worked off; None without a plan.
+        plan: for its owner; None for readers, who have no use for thousands of units.
     """
 
     execution_id: str
@@ -269,6 +274,8 @@ class Execution(msgspec.Struct, frozen=True, gc=False):
     reason_code: ReasonCode | None = None
     reason: str | None = None
     announced: Totals | None = None
+    deal: Deal | None = None
+    plan: Plan | None = None
 
     @property
     def is_finished(self) -> bool:
@@ -313,3 +320,10 @@ class Execution(msgspec.Struct, frozen=True, gc=False):
     def open_shards(self) -> Iterator[Shard]:
         """Those whose report is still to come."""
         return (shard for shard in self.shards if shard.is_open)
+
+    @property
+    def missing_tests(self) -> int:
+        """Planned tests that were given up; once it has ended, all that were not reported."""
+        if self.deal is None:
+            return 0
+        return self.deal.planned - self.deal.reported.bit_count() if self.is_finished else self.deal.missing.bit_count()

@@ -13,12 +13,17 @@ from orchestrator.executions.events import (
     Completed,
     Created,
     Failed,
+    Leased,
+    PlanCreated,
     Progressed,
+    Released,
     ShardEnded,
     ShardStarted,
     Started,
+    Streamed,
 )
 from orchestrator.executions.model import Execution, Shard, Totals
+from orchestrator.executions.plan import Lease, Plan, open_places
 from orchestrator.timestamps import to_text, to_text_or_none
 
 Json = dict[str, Any]
@@ -36,7 +41,7 @@ class FailedTest(msgspec.Struct, frozen=True):
     shard: str
 
 
-def data(  # noqa: PLR0911 - one case an event
+def data(  # noqa: C901, PLR0911 - one case an event
     execution: Execution, event: AnyEvent, failed_tests: Sequence[FailedTest] = ()
 ) -> Json:
     """The `data` of an event.
@@ -53,6 +58,14 @@ def data(  # noqa: PLR0911 - one case an event
             return _started(execution)
         case Progressed():
             return _progressed(execution, event)
+        case PlanCreated():
+            return _plan_created(event.plan)
+        case Leased():
+            return _leased(execution, event.lease)
+        case Released():
+            return _released(execution, event)
+        case Streamed():
+            return _streamed(execution, event)
         case ShardStarted():
             return {"shardId": event.shard_id, "status": "running", "startedAt": to_text(event.at)}
         case ShardEnded():
@@ -137,6 +150,75 @@ def _shard_ended(execution: Execution, event: ShardEnded) -> Json:
         "results": totals(event.totals),
         "duration": event.duration_ms,
         "artifacts": {"reportUrl": report},
+        **({} if event.reason is None else {"reason": event.reason}),
+    }
+
+
+def _plan_created(plan: Plan) -> Json:
+    return {
+        "mode": plan.mode,
+        "tests": plan.tests,
+        "units": len(plan.units),
+        "knownTests": plan.known_tests,
+        "expectedDuration": round(plan.expected_ms),
+    }
+
+
+def _lease(lease: Lease) -> Json:
+    return {"leaseId": lease_id(lease.number), "runnerId": lease.runner_id, "attempt": lease.attempt}
+
+
+def lease_id(number: int) -> str:
+    """A lease as runners name it."""
+    return f"lease_{number}"
+
+
+def _leased(execution: Execution, lease: Lease) -> Json:
+    units = [] if execution.plan is None else [execution.plan.units[unit] for unit in lease.units]
+    expected_ms = sum(unit.expected_ms for unit in units)
+    return {
+        "shardId": str(lease.shard),
+        **_lease(lease),
+        "tests": _open_tests(execution, lease),
+        "expectedDuration": round(expected_ms),
+    }
+
+
+def _released(execution: Execution, event: Released) -> Json:
+    lease = event.lease
+    printed = {"shardId": str(lease.shard), **_lease(lease), "reason": event.why}
+    return {**printed, "returned": _open_tests(execution, lease), **_plan_state(execution)}
+
+
+def _open_tests(execution: Execution, lease: Lease) -> int:
+    if execution.plan is None or execution.deal is None:
+        return 0
+    return len(open_places(execution.plan, execution.deal, lease.units))
+
+
+def _streamed(execution: Execution, event: Streamed) -> Json:
+    shard = execution.shards[int(event.shard_id) - 1]
+    return {
+        "shardId": shard.shard_id,
+        "status": shard.status,
+        "results": totals(shard.totals),
+        **_plan_state(execution),
+    }
+
+
+def _plan_state(execution: Execution) -> Json:
+    """How far the plan is worked off; nothing for an execution without one."""
+    deal = execution.deal
+    if deal is None:
+        return {}
+    return {
+        "plan": {
+            "mode": deal.mode,
+            "planned": deal.planned,
+            "reported": deal.reported.bit_count(),
+            "missing": execution.missing_tests,
+            "unexpected": len(deal.unexpected),
+        }
     }
 
 
@@ -148,6 +230,7 @@ def _completed(execution: Execution, event: Completed, failed_tests: Sequence[Fa
         "shardResults": shard_results(execution.shards),
         "artifacts": links.of(execution),
         "failedTests": [msgspec.structs.asdict(test) for test in failed_tests],
+        **_plan_state(execution),
     }
     if event.reason_code is not None:
         printed |= {"reason": event.reason, "reasonCode": event.reason_code, "lostShards": event.lost}
@@ -165,6 +248,7 @@ def _failed(execution: Execution, event: Failed) -> Json:
         "duration": execution.duration_ms,
         "shardResults": shard_results(execution.shards),
         "artifacts": links.of(execution),
+        **_plan_state(execution),
     }
 
 

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 import msgspec
 import pytest
 
-from actors.execution_owner import ExecutionOwner
+from actors.execution_owner import ExecutionOwner, OwnerSettings
 from orchestrator.executions.commands import AnyCommand, Cancel, Postponed, Receipt, Refusal, Reply, Start
 from orchestrator.executions.model import Execution, ExecutionStatus, ShardStatus, Totals
 from server.stores import Stores
@@ -25,7 +25,7 @@ async def make_owner(stores: Stores, partition: int) -> AsyncIterator[MakeOwner]
     async with AsyncExitStack() as stack:
 
         async def make() -> ExecutionOwner:
-            owner = ExecutionOwner(partition, stores.database_url, stores.redis_url, 30)
+            owner = ExecutionOwner(partition, stores.database_url, stores.redis_url, OwnerSettings())
             stack.push_async_callback(owner.close)
             return owner
 
@@ -183,7 +183,10 @@ async def test_one_key_in_two_partitions_at_once_makes_one_execution(
     tenant: int,
     partition_numbers: Iterator[int],
 ) -> None:
-    here, there = await make_owner(), ExecutionOwner(next(partition_numbers), stores.database_url, stores.redis_url, 30)
+    here, there = (
+        await make_owner(),
+        ExecutionOwner(next(partition_numbers), stores.database_url, stores.redis_url, OwnerSettings()),
+    )
     keyed = [
         msgspec.structs.replace(
             orders.create(tenant=tenant), command_id=f"key_{tenant}", fingerprint=b"body", may_repeat=True

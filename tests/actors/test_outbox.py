@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from actors.execution_owner import ExecutionOwner
+from actors.execution_owner import ExecutionOwner, OwnerSettings
 from orchestrator import ids
 from orchestrator.executions.commands import (
     AnyCommand,
@@ -51,7 +51,7 @@ async def make_owner(stores: Stores, partition: int, clock: Clock) -> AsyncItera
     async with AsyncExitStack() as stack:
 
         async def make() -> ExecutionOwner:
-            owner = ExecutionOwner(partition, stores.database_url, stores.redis_url, INTERVAL, clock)
+            owner = ExecutionOwner(partition, stores.database_url, stores.redis_url, OwnerSettings(INTERVAL), clock)
             stack.push_async_callback(owner.close)
             return owner
 

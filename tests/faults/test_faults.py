@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 import msgspec
 import pytest
 
-from actors.execution_owner import ExecutionOwner
+from actors.execution_owner import ExecutionOwner, OwnerSettings
 from storage import postgres
 from storage.embedded import running_database_url
 from tests import orders
@@ -135,7 +135,7 @@ async def test_two_owners_of_each_partition_at_once(running: RunningServer, orde
         url = running_database_url(running.data_dir)
         for _ in range(5):
             for partition in range(2):
-                rival = ExecutionOwner(partition, url, running.redis_url, 30)
+                rival = ExecutionOwner(partition, url, running.redis_url, OwnerSettings())
                 await rival.handle(msgspec.msgpack.encode([orders.create(tenant=1)]))
                 await rival.close()
             await ordeal.traffic.progress(20)

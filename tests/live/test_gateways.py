@@ -9,7 +9,7 @@ import pytest
 from aiohttp.test_utils import TestServer
 
 from actors.couriers import Couriers
-from actors.execution_owner import ExecutionOwner
+from actors.execution_owner import ExecutionOwner, OwnerSettings
 from actors.mailbox import Mailbox
 from gateway.app import build_app
 from gateway.live import connection as live_connection
@@ -32,7 +32,7 @@ Carry = Callable[..., Awaitable[None]]
 @pytest.fixture
 async def carry_out(stores: Stores, partition: int) -> AsyncIterator[Carry]:
     """Has commands carried out by an owner, which tells the bus of them."""
-    owner = ExecutionOwner(partition, stores.database_url, stores.redis_url, 30)
+    owner = ExecutionOwner(partition, stores.database_url, stores.redis_url, OwnerSettings())
 
     async def carry(*commands: AnyCommand) -> None:
         await owner.handle(msgspec.msgpack.encode(commands))

@@ -19,6 +19,7 @@ from orchestrator.executions.commands import (
     StartShard,
     Tick,
 )
+from orchestrator.executions.decisions import NOTHING, Decision
 from orchestrator.executions.events import name
 from orchestrator.executions.evolution import evolve
 from orchestrator.executions.model import Execution, ExecutionStatus, ReasonCode, ShardStatus, Totals
@@ -40,7 +41,7 @@ class Case:
         self.data: list[payloads.Json] = []
         self.give(CREATE)
 
-    def give(self, command: AnyCommand, *, after: float = 1.0) -> machine.Decision:
+    def give(self, command: AnyCommand, *, after: float = 1.0) -> Decision:
         self.now += timedelta(seconds=after)
         decision = machine.decide(self.state, command, self.now)
         for event in decision.events:
@@ -63,7 +64,7 @@ def case() -> Case:
     return Case()
 
 
-def refused(decision: machine.Decision) -> Refusal:
+def refused(decision: Decision) -> Refusal:
     assert decision.refusal is not None
     assert decision.events == ()
     return decision.refusal
@@ -144,7 +145,7 @@ def test_a_runners_end_after_the_last_shard_changes_nothing(case: Case) -> None:
     for shard_id in ("1", "2"):
         case.give(orders.submit(CREATE, shard_id, orders.outcomes(4)))
     for totals in (None, Totals()):
-        assert case.give(Complete(**COMMON, at=case.now, totals=totals)) == machine.NOTHING
+        assert case.give(Complete(**COMMON, at=case.now, totals=totals)) == NOTHING
     assert case.execution.totals.total == 8
     assert case.told.count("execution.completed") == 1
 
@@ -163,7 +164,7 @@ def test_a_runners_word_on_a_shard_never_counts_beside_its_results(case: Case) -
     totals = Totals(10, 10)
     case.give(orders.submit(CREATE, "1", orders.outcomes(10)))
     report = ReportShard(**COMMON, at=case.now, shard_id="1", status=ShardStatus.COMPLETED, totals=totals)
-    assert case.give(report) == machine.NOTHING
+    assert case.give(report) == NOTHING
     assert case.execution.totals == totals
 
 
@@ -180,7 +181,7 @@ def test_a_shard_starts_once_and_starts_the_execution(case: Case) -> None:
     start = StartShard(**COMMON, at=case.now, shard_id="2")
     case.give(start)
     assert case.told == ["execution.created", "execution.started", "shard.started"]
-    assert case.give(start) == machine.NOTHING
+    assert case.give(start) == NOTHING
     assert case.data[-1]["shardId"] == "2"
 
 
@@ -197,7 +198,7 @@ def test_cancel_ends_all_shards_with_the_reason(case: Case) -> None:
 def test_cancelling_what_ended_is_a_conflict_but_a_runners_word_is_not(case: Case) -> None:
     case.give(Cancel(**COMMON, reason="User requested cancellation"))
     assert refused(case.give(Cancel(**COMMON, reason="again"))).code == "CONFLICT"
-    assert case.give(Cancel(**COMMON, reason="again", by_runner=True)) == machine.NOTHING
+    assert case.give(Cancel(**COMMON, reason="again", by_runner=True)) == NOTHING
 
 
 @pytest.mark.contract("X-029")
@@ -224,7 +225,7 @@ def test_another_tenant_sees_nothing(case: Case) -> None:
 @pytest.mark.contract("X-030")
 def test_the_deadline_ends_a_running_execution_and_names_who_was_silent(case: Case) -> None:
     case.give(StartShard(**COMMON, at=case.now, shard_id="1"))
-    assert case.give(Expire(**COMMON), after=59) == machine.NOTHING
+    assert case.give(Expire(**COMMON), after=59) == NOTHING
     case.give(Expire(**COMMON), after=1)
     assert case.execution.status is ExecutionStatus.FAILED
     assert case.execution.reason_code is ReasonCode.TIMEOUT
@@ -242,18 +243,18 @@ def test_the_deadline_ends_what_never_started(case: Case) -> None:
 
 @pytest.mark.contract("X-067")
 def test_a_tick_tells_how_far_a_running_execution_is_and_nothing_after_its_end(case: Case) -> None:
-    assert case.give(Tick(**COMMON), after=30) == machine.NOTHING
+    assert case.give(Tick(**COMMON), after=30) == NOTHING
     case.give(Start(**COMMON, at=case.now))
     case.give(Tick(**COMMON), after=30)
     assert case.data[-1]["progress"]["totalShards"] == 2
     assert case.execution.status is ExecutionStatus.RUNNING
     case.give(Complete(**COMMON, at=case.now, totals=None))
-    assert case.give(Tick(**COMMON), after=30) == machine.NOTHING
+    assert case.give(Tick(**COMMON), after=30) == NOTHING
 
 
 def test_a_start_gives_the_whole_timeout_again(case: Case) -> None:
     case.give(Start(**COMMON, at=NOW), after=50)
-    assert case.give(Expire(**COMMON), after=59) == machine.NOTHING
+    assert case.give(Expire(**COMMON), after=59) == NOTHING
     assert len(case.give(Expire(**COMMON), after=1).events) == 1
 
 
@@ -276,7 +277,7 @@ def test_progress_is_told_while_it_runs_and_never_after_its_end(case: Case) -> N
     case.give(progress)
     assert case.told[-1] == "execution.progress"
     case.give(Complete(**COMMON, at=case.now, totals=None))
-    assert case.give(progress) == machine.NOTHING
+    assert case.give(progress) == NOTHING
 
 
 @pytest.mark.contract("X-066", "X-017")

@@ -1,12 +1,11 @@
 """Connections and tenants beside those that all tests have."""
 
 from collections.abc import AsyncIterator
-from uuid import uuid4
 
 import pytest
 
 from server.stores import Stores
-from storage import identity, postgres
+from storage import postgres
 from storage.postgres import DirectConnection, Reader
 
 
@@ -16,12 +15,6 @@ async def reader(stores: Stores) -> AsyncIterator[Reader]:
     opened = await Reader.open(stores.database_url, size=2)
     yield opened
     await opened.close()
-
-
-@pytest.fixture
-async def other_tenant(connection: DirectConnection) -> int:
-    """A second tenant of the test's own."""
-    return await identity.ensure_tenant(connection, f"other-{uuid4()}")
 
 
 @pytest.fixture

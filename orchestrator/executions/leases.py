@@ -1,0 +1,164 @@
+"""How tests are dealt out to runners, and how they come back: pure changes of a `Deal`.
+
+A runner has one lease at a time. It holds a seat (a shard) and the tests that the runner is to run; a runner that
+waits, or has nothing more to do than to close its shard, has a lease without tests. So every living runner is one whose
+silence will be noticed, and a plan is worked off only when no lease is open.
+"""
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+import msgspec
+
+from orchestrator.executions.model import Shard
+from orchestrator.executions.plan import Deal, Lease, Plan, PlanMode, ShardDeal, is_open, open_tests
+
+SHARE = 4
+"""A batch takes one in `SHARE * shards` parts of what waits, so that batches shrink as the queue does."""
+
+SHORTEST_BATCH_MS = 500.0
+"""No batch is expected to be shorter while there is more to take: asking costs some milliseconds each time."""
+
+MOST_UNITS = 500
+
+
+class Release(StrEnum):
+    """Why a lease ended."""
+
+    DONE = "done"
+    LAPSED = "lapsed"
+    HANDED_BACK = "handed_back"
+
+
+def free_shard(plan: Plan, deal: Deal, shards: tuple[Shard, ...], wanted: int | None) -> int | None:
+    """The seat for a runner without one: open, and nobody's. With tests to run if there is any such.
+
+    Args:
+        plan: of the execution.
+        deal: how it stands.
+        shards: of the execution.
+        wanted: the number of the only shard that will do; None for any.
+    """
+    taken = {lease.shard for lease in deal.leases}
+    free = [
+        number
+        for number, shard in enumerate(shards, 1)
+        if shard.is_open and number not in taken and wanted in (None, number)
+    ]
+    if plan.mode is PlanMode.STATIC:
+        with_tests = (one for one in free if any(is_open(plan, deal, unit) for unit in plan.units_of(one)))
+        return next(with_tests, next(iter(free), None))
+    return next(iter(free), None)
+
+
+def batch(plan: Plan, deal: Deal, shard: int) -> tuple[int, ...]:
+    """The units that the runner in this shard gets now; none where nothing waits."""
+    if plan.mode is PlanMode.STATIC:
+        return tuple(unit for unit in plan.units_of(shard) if is_open(plan, deal, unit))
+    target = max(SHORTEST_BATCH_MS, deal.waiting_ms / (SHARE * len(deal.shards)))
+    units: list[int] = []
+    taken_ms = 0.0
+    for unit in _waiting(plan, deal):
+        unit_ms = plan.units[unit].expected_ms
+        if units and (taken_ms + unit_ms > target or len(units) == MOST_UNITS):
+            break
+        units.append(unit)
+        taken_ms += unit_ms
+    return tuple(units)
+
+
+def _waiting(plan: Plan, deal: Deal) -> Iterable[int]:
+    yield from (unit for unit in deal.returned if is_open(plan, deal, unit))
+    yield from (unit for unit in range(deal.next_unit, len(plan.units)) if is_open(plan, deal, unit))
+
+
+def seated(plan: Plan, deal: Deal, lease: Lease) -> Deal:
+    """A new lease is given; its units wait no longer."""
+    changes: dict[str, object] = {"leases": (*deal.leases, lease), "last_lease": lease.number}
+    if plan.mode is PlanMode.QUEUE and lease.units:
+        given = set(lease.units)
+        changes["returned"] = tuple(unit for unit in deal.returned if unit not in given)
+        changes["next_unit"] = max(deal.next_unit, 1 + max(lease.units))
+        waiting = deal.waiting_ms - sum(plan.units[unit].expected_ms for unit in lease.units)
+        changes["waiting_ms"] = max(0.0, waiting)
+        claimed = open_tests(plan, deal, lease.units).bit_count()
+        changes["shards"] = _with_shard(deal, lease.shard, planned=claimed)
+    return msgspec.structs.replace(deal, **changes)
+
+
+def released(plan: Plan, deal: Deal, lease: Lease, why: Release, retries: int) -> Deal:
+    """A lease has ended. What it left is given up where its runner said it is through, or its retries are used up.
+
+    Args:
+        plan: of the execution.
+        deal: how it stands, the lease open.
+        lease: that ends.
+        why: it ends.
+        retries: how often a unit may be given out again after its lease lapsed.
+    """
+    left = tuple(unit for unit in lease.units if is_open(plan, deal, unit))
+    lapses = dict(deal.lapses)
+    if why is Release.LAPSED:
+        lapses |= {unit: lapses.get(unit, 0) + 1 for unit in left}
+    lost = {unit for unit in left if why is Release.DONE or lapses.get(unit, 0) > retries}
+    back = tuple(unit for unit in left if unit not in lost)
+    missing = open_tests(plan, deal, lost)
+    changes: dict[str, object] = {
+        "leases": tuple(one for one in deal.leases if one is not lease),
+        "missing": deal.missing | missing,
+        "lapses": tuple(lapses.items()),
+    }
+    returned = open_tests(plan, deal, back).bit_count()
+    if plan.mode is PlanMode.QUEUE:
+        changes["returned"] = tuple(sorted((*deal.returned, *back)))
+        changes["waiting_ms"] = deal.waiting_ms + sum(plan.units[unit].expected_ms for unit in back)
+        changes["shards"] = _with_shard(deal, lease.shard, planned=-returned, missing=missing.bit_count())
+    else:
+        changes["shards"] = _with_shard(deal, lease.shard, missing=missing.bit_count())
+    return msgspec.structs.replace(deal, **changes)
+
+
+def reported(deal: Deal, shard: int, tests: int, unexpected: frozenset[int]) -> Deal:
+    """Results of a shard count from now on.
+
+    Args:
+        deal: how it stands.
+        shard: the shard that reports.
+        tests: the set of planned tests that it reports.
+        unexpected: fingerprints of others that are new.
+    """
+    fresh = tests & ~deal.reported
+    changed = _with_shard(
+        deal,
+        shard,
+        reported=fresh.bit_count(),
+        missing=-(fresh & deal.missing).bit_count(),
+        unexpected=len(unexpected - deal.unexpected),
+    )
+    return msgspec.structs.replace(
+        deal,
+        reported=deal.reported | fresh,
+        missing=deal.missing & ~fresh,
+        unexpected=deal.unexpected | unexpected,
+        shards=changed,
+    )
+
+
+def closed(plan: Plan, deal: Deal, shard: int) -> Deal:
+    """A shard has ended. In `static` mode nobody else can run what it has left."""
+    if plan.mode is PlanMode.QUEUE:
+        return deal
+    left = open_tests(plan, deal, plan.units_of(shard))
+    if not left:
+        return deal
+    shards = _with_shard(deal, shard, missing=left.bit_count())
+    return msgspec.structs.replace(deal, missing=deal.missing | left, shards=shards)
+
+
+def _with_shard(deal: Deal, number: int, **more: int) -> tuple[ShardDeal, ...]:
+    before = deal.shards[number - 1]
+    # What a shard is missing another may report in the end, so that a count can fall at the wrong one of the two.
+    after = ShardDeal(
+        **{name: max(0, value + more.get(name, 0)) for name, value in msgspec.structs.asdict(before).items()}
+    )
+    return (*deal.shards[: number - 1], after, *deal.shards[number:])

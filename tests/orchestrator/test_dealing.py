@@ -1,0 +1,295 @@
+"""Claims, leases and streamed results, rule by rule and for every history."""
+
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestrator.executions import payloads
+from orchestrator.executions.commands import Cancel, Claimed, ClaimState, Lapse, MakePlan, Order, Placed
+from orchestrator.executions.model import ExecutionStatus, ReasonCode, ShardStatus, TestStatus, Totals
+from orchestrator.executions.plan import PlanMode, open_places
+from tests import orders
+from tests.dealt import Run, a_manifest, drawn
+
+
+def a_queue(files: int = 6, each: int = 2, *, shards: int = 2, retries: int = 1) -> Run:
+    plan = drawn(a_manifest(files, each), PlanMode.QUEUE, shards, [1000.0] * (files * each)).plan
+    return Run(plan, shards, retries)
+
+
+def a_split(files: int = 6, each: int = 2, *, shards: int = 2, retries: int = 1) -> Run:
+    plan = drawn(a_manifest(files, each), PlanMode.STATIC, shards, [1000.0] * (files * each)).plan
+    return Run(plan, shards, retries)
+
+
+def work(run: Run, runner: str) -> None:
+    """Claim and report until nothing is left, then close the shard."""
+    claimed = run.claim(runner)
+    while claimed.state is ClaimState.LEASED:
+        run.report(runner, claimed, claimed.places)
+        claimed = run.claim(runner, done=claimed.lease)
+    if claimed.state is ClaimState.DONE and claimed.shard_id is not None:
+        run.give(orders.submit(run.made, claimed.shard_id, [], totals=Totals(), body=runner))
+
+
+def test_a_runner_that_asks_again_gets_what_it_has() -> None:
+    run = a_queue(40, 1)
+
+    first = run.claim("a")
+    run.report("a", first, first.places[:1])
+    again = run.claim("a")
+
+    assert (again.lease, again.places) == (first.lease, first.places[1:])
+
+
+def test_no_test_is_given_to_two_runners() -> None:
+    run = a_queue()
+
+    assert set(run.claim("a").places).isdisjoint(run.claim("b").places)
+
+
+def test_batches_shrink_toward_the_end() -> None:
+    run = a_queue(40, 1)
+    sizes = []
+    claimed = run.claim("a")
+    while claimed.state is ClaimState.LEASED:
+        sizes.append(len(claimed.places))
+        run.report("a", claimed, claimed.places)
+        claimed = run.claim("a", done=claimed.lease)
+
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] > 1
+    assert sizes[-1] == 1
+
+
+@pytest.mark.parametrize("make", [a_queue, a_split])
+def test_an_execution_is_completed_when_all_runners_have_closed_their_shards(make: Any) -> None:
+    run = make()
+    first = run.claim("b")
+    work(run, "a")
+    run.report("b", first, first.places)
+    work(run, "b")
+    work(run, "a")
+
+    assert (run.state.status, run.state.reason_code) == (ExecutionStatus.COMPLETED, None)
+    assert run.state.totals == Totals(12, 12)
+    assert [shard.status for shard in run.state.shards] == [ShardStatus.COMPLETED] * 2
+
+
+def test_a_runner_waits_while_another_may_lose_its_tests() -> None:
+    run = a_queue(2, 1)
+    run.claim("a")
+    mine = run.claim("b")
+    run.report("b", mine, mine.places)
+
+    waiting = run.claim("b", done=mine.lease)
+
+    assert (waiting.state, waiting.places) == (ClaimState.WAIT, ())
+    assert waiting.retry_after is not None
+
+
+def test_a_lapsed_lease_returns_what_was_not_reported() -> None:
+    run = a_queue(40, 1)
+    lost = run.claim("dead")
+    run.report("dead", lost, lost.places[:1])
+    run.lapse(lost)
+
+    claimed = run.claim("heir")
+
+    assert claimed.places[: len(lost.places) - 1] == lost.places[1:]
+    assert claimed.attempt == 2
+
+
+def test_a_late_report_of_a_former_holder_is_never_counted() -> None:
+    run = a_queue()
+    lost = run.claim("dead")
+    run.lapse(lost)
+    before = run.state.totals
+
+    assert run.report("dead", lost, lost.places) == "l" * len(lost.places)
+    assert run.state.totals == before
+
+
+def test_a_test_is_lost_when_its_retries_are_used_up_and_the_shard_named() -> None:
+    run = a_queue(1, 1, shards=1, retries=1)
+    for runner in ("one", "two"):
+        run.lapse(run.claim(runner))
+
+    assert run.state.shards[0].status is ShardStatus.LOST
+    assert (run.state.status, run.state.reason_code) == (ExecutionStatus.COMPLETED, ReasonCode.INCOMPLETE)
+    assert run.state.reason == "Shard 1 lost; 1 planned test not reported"
+    assert run.state.missing_tests == 1
+
+
+def test_what_is_handed_back_is_not_held_against_the_tests() -> None:
+    run = a_queue(1, 1, shards=1, retries=0)
+    for _ in range(3):
+        claimed = run.claim("spot")
+        assert claimed.attempt == 1
+        assert run.hand_back("spot", claimed) == 1
+
+    assert run.claim("spot").state is ClaimState.LEASED
+
+
+def test_a_runner_that_dies_after_its_last_test_holds_up_nobody() -> None:
+    run = a_split(2, 1)
+    for runner in ("a", "b"):
+        claimed = run.claim(runner)
+        run.report(runner, claimed, claimed.places, TestStatus.FAILED)
+        run.lapse(claimed)
+
+    assert run.state.status is ExecutionStatus.COMPLETED
+    assert [shard.status for shard in run.state.shards] == [ShardStatus.FAILED] * 2
+
+
+def test_a_seat_that_nobody_took_ends_with_the_others() -> None:
+    run = a_queue(3, 1, shards=3)
+    work(run, "alone")
+
+    assert run.state.status is ExecutionStatus.COMPLETED
+    assert [shard.totals.total for shard in run.state.shards] == [3, 0, 0]
+
+
+def test_tests_that_a_runner_did_not_report_are_missing_and_told() -> None:
+    run = a_split(1, 3, shards=1)
+    claimed = run.claim("a")
+    run.report("a", claimed, claimed.places[:1])
+    assert run.claim("a", done=claimed.lease).state is ClaimState.DONE
+    decision = run.give(orders.submit(run.made, "1", [], totals=Totals(), body="end"))
+
+    assert run.state.reason_code is ReasonCode.INCOMPLETE
+    told = payloads.data(run.state, decision.events[-1])
+    assert (told["reasonCode"], told["plan"]["missing"], told["plan"]["reported"]) == ("incomplete", 2, 1)
+
+
+def test_a_test_outside_the_plan_counts_once_and_is_told_apart() -> None:
+    run = a_queue()
+    claimed = run.claim("a")
+    assert claimed.lease is not None
+    outside = Placed((-1,), (12345,))
+
+    assert run.stream("a", claimed.lease, "1", outside) == "a"
+    assert run.stream("a", claimed.lease, "1", outside) == "d"
+    assert run.state.totals.total == 1
+    assert run.state.deal is not None
+    assert len(run.state.deal.unexpected) == 1
+
+
+def test_a_heartbeat_tells_what_to_do() -> None:
+    run = a_queue()
+    claimed = run.claim("a")
+
+    assert run.beat("a", claimed) is Order.CONTINUE
+    assert run.beat("other", claimed) is Order.ABANDON
+    run.lapse(claimed)
+    assert run.beat("a", claimed) is Order.ABANDON
+    run.give(Cancel(**run.common, reason="enough"))
+    assert run.beat("a", claimed) is Order.CANCEL
+    assert run.claim("a").state is ClaimState.CANCELLED
+
+
+def test_a_shard_that_sends_all_its_results_at_once_replaces_what_it_streamed() -> None:
+    run = a_split(2, 1, shards=1)
+    claimed = run.claim("a")
+    run.report("a", claimed, claimed.places[:1], TestStatus.FAILED)
+    whole = orders.submit(run.made, "1", orders.outcomes(2), body="whole")
+    refusal = run.give(whole).refusal
+    assert refusal is not None
+    assert refusal.code == "PLACES_NEEDED"
+
+    run.give(msgspec.structs.replace(whole, placed=Placed((0, 1), (0, 1))))
+
+    assert run.state.totals == Totals(2, 2)
+    assert (run.state.status, run.state.missing_tests) == (ExecutionStatus.COMPLETED, 0)
+
+
+def test_the_first_plan_counts() -> None:
+    run = a_queue()
+    other = drawn(a_manifest(1, 1), PlanMode.STATIC).plan
+
+    assert run.give(MakePlan(**run.common, plan=other, manifest=b"")).events == ()
+    assert run.state.plan is not None
+    assert run.state.plan.tests == 12
+
+
+RUNNERS = ("a", "b", "c")
+steps = st.lists(
+    st.tuples(st.sampled_from(RUNNERS), st.sampled_from(["claim", "report", "part", "die", "leave", "close"])),
+    max_size=60,
+)
+
+
+@settings(max_examples=200)
+@given(st.sampled_from(PlanMode), st.integers(0, 3), steps)
+def test_whatever_runners_do_every_test_is_reported_or_named_and_none_counted_twice(
+    mode: PlanMode, retries: int, history: list[tuple[str, str]]
+) -> None:
+    plan = drawn(a_manifest(5, 2), mode, 3, [float(100 * number) for number in range(1, 11)]).plan
+    run = Run(plan, 3, retries)
+    held: dict[str, Claimed] = {}
+    reported: set[int] = set()
+    for runner, step in history:
+        run.now += timedelta(seconds=1)
+        fresh = _step(run, held, runner, step)
+        assert fresh.isdisjoint(reported), "a test counts once"
+        reported |= fresh
+        _holds(run, reported)
+    for number in range(100):
+        if run.state.is_finished:
+            break
+        run.now += timedelta(seconds=1)
+        assert run.state.deal is not None
+        for lease in run.state.deal.leases:
+            run.give(Lapse(**run.common, lease=lease.number))
+        claimed = run.claim(f"last {number}")
+        if claimed.places:
+            assert set(run.report(f"last {number}", claimed, claimed.places)) == {"a"}
+            reported |= set(claimed.places)
+        _holds(run, reported)
+    assert run.state.is_finished, "an execution with a willing runner ends"
+    missing = plan.tests - len(reported)
+    assert run.state.missing_tests == missing
+    assert (run.state.reason_code is ReasonCode.INCOMPLETE) == bool(
+        missing or any(shard.status is ShardStatus.LOST for shard in run.state.shards)
+    )
+
+
+def _step(run: Run, held: dict[str, Claimed], runner: str, step: str) -> set[int]:
+    """What a runner does; the tests of it that count."""
+    claimed = held.get(runner)
+    if step == "claim":
+        held[runner] = run.claim(runner, done=None if claimed is None else claimed.lease)
+    elif claimed is None or claimed.lease is None or claimed.shard_id is None:
+        return set()
+    elif step in {"report", "part"}:
+        places = claimed.places[:1] if step == "part" else claimed.places
+        taken = run.report(runner, claimed, places)
+        return {place for place, letter in zip(places, taken, strict=True) if letter == "a"}
+    elif step == "die":
+        run.lapse(claimed)
+    elif step == "leave":
+        run.hand_back(runner, claimed)
+    else:
+        body = f"{runner}{claimed.lease}"
+        run.give(orders.submit(run.made, claimed.shard_id, [], totals=Totals(), body=body))
+    return set()
+
+
+def _holds(run: Run, reported: set[int]) -> None:
+    deal, plan = run.state.deal, run.state.plan
+    assert deal is not None
+    assert plan is not None
+    assert deal.reported == sum(1 << place for place in reported)
+    assert deal.reported & deal.missing == 0
+    if not run.state.is_finished:
+        assert run.state.totals.total == len(reported)
+    given_out = [place for lease in deal.leases for place in open_places(plan, deal, lease.units)]
+    assert len(given_out) == len(set(given_out)), "no test is in two leases"
+    assert len({lease.shard for lease in deal.leases}) == len(deal.leases), "a seat has one runner"
+    assert len({lease.runner_id for lease in deal.leases}) == len(deal.leases), "a runner has one seat"
+    assert sum(shard.reported for shard in deal.shards) == len(reported)
+    assert all(run.state.shards[lease.shard - 1].is_open for lease in deal.leases)

@@ -1,0 +1,74 @@
+"""The historian of a server: it finds what ended by itself, and nothing that goes wrong ends it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from orchestrator.executions.model import ExecutionStatus
+from server import historian
+from server.historian import Historian
+from server.stores import Stores
+from storage.postgres import DirectConnection
+from tests.ended import ended, ran
+from tests.patience import eventually
+
+
+@pytest.fixture
+async def at_work(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """A historian at work."""
+    monkeypatch.setattr(historian, "LOOK_SECONDS", 0.02)
+    work = asyncio.create_task(Historian(stores.database_url).work())
+    yield
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
+
+
+async def outcomes(connection: DirectConnection, tenant: int, expected: str) -> None:
+    """Wait until this is what is remembered of the tenant's test."""
+
+    async def are_known() -> bool:
+        known: str | None = await connection.fetchval("SELECT outcomes FROM known_tests WHERE tenant_id = $1", tenant)
+        return known == expected
+
+    await eventually(are_known)
+
+
+@pytest.mark.usefixtures("at_work")
+async def test_executions_are_digested_when_they_end(connection: DirectConnection, tenant: int) -> None:
+    await ended(connection, tenant, [ran("one")])
+    await outcomes(connection, tenant, "p")
+    await ended(connection, tenant, [ran("one", "failed")])
+    await outcomes(connection, tenant, "fp")
+
+
+@pytest.fixture
+async def hopeless(connection: DirectConnection, other_tenant: int) -> AsyncIterator[str]:
+    """An execution that comes first and cannot be digested: there is no month for its runs."""
+    execution_id = await ended(connection, other_tenant, [ran("one")], status=ExecutionStatus.FAILED)
+    await connection.execute(
+        "UPDATE executions SET started_at = NULL, ended_at = now() - interval '200 days' WHERE execution_id = $1",
+        execution_id,
+    )
+    yield execution_id
+    await connection.execute("DELETE FROM executions WHERE execution_id = $1", execution_id)
+
+
+async def test_one_that_cannot_be_digested_holds_up_no_other(
+    connection: DirectConnection, tenant: int, other_tenant: int, hopeless: str, at_work: None
+) -> None:
+    del at_work
+    await ended(connection, tenant, [ran("one")])
+    await outcomes(connection, tenant, "p")
+    assert await connection.fetchval("SELECT count(*) FROM known_tests WHERE tenant_id = $1", other_tenant) == 0
+    assert not await connection.fetchval("SELECT digested FROM executions WHERE execution_id = $1", hopeless)
+
+
+@pytest.mark.usefixtures("at_work")
+async def test_it_goes_on_after_the_database_was_away(connection: DirectConnection, tenant: int) -> None:
+    await connection.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    await ended(connection, tenant, [ran("one")])
+    await outcomes(connection, tenant, "p")
