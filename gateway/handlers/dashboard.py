@@ -14,7 +14,7 @@ from gateway.calls import HTML
 
 PATHS = (
     *("/", "/executions", "/executions/{executionId}"),
-    *("/suites", "/suites/{suite}", "/tests", "/tests/{testId}", "/quarantine"),
+    *("/suites", "/suites/{suite}", "/tests", "/tests/{testId}"),
     *("/webhooks", "/webhooks/{webhookId}", "/system"),
 )
 """What the page's own router understands, beside the paths that have an answer for programs too."""

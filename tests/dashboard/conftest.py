@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import aiohttp
@@ -19,6 +20,7 @@ from gateway.handlers.dashboard import BUILT
 from orchestrator.identity.roles import Role
 from storage import identity, postgres
 from tests.live.client import Client
+from tests.patience import eventually
 from tests.running import RunningServer
 
 OPTIONS = (
@@ -111,6 +113,19 @@ async def token_of(server: RunningServer, tenant: str, role: Role = Role.ADMIN) 
     finally:
         await connection.close()
     return made[0]
+
+
+async def digested(client: Client, title: str, runs: int = 1) -> dict[str, Any]:
+    """A test as history has it, once it knows so many of its runs."""
+    found: list[dict[str, Any]] = []
+
+    async def is_there() -> bool:
+        _, page = await client.ask("GET", f"/api/tests?search={quote(title)}")
+        found[:] = [test for test in page["tests"] if test["title"] == title and test["runs"] >= runs]
+        return bool(found)
+
+    await eventually(is_there)
+    return found[0]
 
 
 @pytest_asyncio.fixture(loop_scope="session")

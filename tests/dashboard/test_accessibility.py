@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser
 
-from tests.dashboard.conftest import opened
+from tests.dashboard.conftest import digested, opened
 from tests.live.client import Client
 from tests.running import ROOT
 
@@ -34,6 +34,7 @@ async def test_axe_finds_no_serious_fault(browser: Browser, client: Client, sche
     _, webhook = await client.ask(
         "POST", "/api/webhooks", {"url": "https://a.test/hook", "events": ["execution.started"]}
     )
+    test = await digested(client, "pays")
     at = f"/executions/{ended['executionId']}"
     views = {
         "/": "1 failed",
@@ -44,6 +45,10 @@ async def test_axe_finds_no_serious_fault(browser: Browser, client: Client, sche
         f"{at}?tab=artifacts": "a.log",
         f"{at}?tab=webhooks": "No webhook was told",
         f"{at}?tab=events": "execution.created",
+        "/suites": "smoke on main",
+        "/suites/smoke?branch=main": "Flakiest tests",
+        "/tests": "pays",
+        f"/tests/{test['testId']}": "Every run",
         "/webhooks": "https://a.test/hook",
         f"/webhooks/{webhook['webhookId']}": "Validate",
         "/system": "Ready",

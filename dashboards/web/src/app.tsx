@@ -5,6 +5,9 @@ import { session, signOut } from "./api/session";
 import { ExecutionView } from "./executions/execution-view";
 import { ListView } from "./executions/list-view";
 import { follow, running } from "./executions/running";
+import { SuitesView, SuiteView } from "./history/suites-view";
+import { TestView } from "./history/test-view";
+import { TestsView } from "./history/tests-view";
 import { type Place, placeOf, usePath } from "./router";
 import { SignIn } from "./sign-in";
 import { SystemView } from "./system/system-view";
@@ -22,6 +25,8 @@ export function App() {
 
 const PLACES: { href: string; name: string; views: Place["view"][] }[] = [
   { href: "/", name: "Executions", views: ["executions", "execution"] },
+  { href: "/suites", name: "Suites", views: ["suites", "suite"] },
+  { href: "/tests", name: "Tests", views: ["tests", "test"] },
   { href: "/webhooks", name: "Webhooks", views: ["webhooks", "webhook"] },
   { href: "/system", name: "System", views: ["system"] },
 ];
@@ -84,6 +89,14 @@ function View({ place }: { place: Place }) {
       return <ListView />;
     case "execution":
       return <ExecutionView key={place.executionId} {...place} />;
+    case "suites":
+      return <SuitesView />;
+    case "suite":
+      return <SuiteView key={place.suite} suite={place.suite} />;
+    case "tests":
+      return <TestsView />;
+    case "test":
+      return <TestView key={place.testId} testId={place.testId} />;
     case "webhooks":
       return <WebhooksView />;
     case "webhook":

@@ -6,6 +6,7 @@ export type Place =
   | { view: "executions" }
   | { view: "execution"; executionId: string; tab?: string; shard?: string }
   | { view: "suites" }
+  | { view: "suite"; suite: string }
   | { view: "tests" }
   | { view: "test"; testId: string }
   | { view: "webhooks" }
@@ -27,6 +28,7 @@ const PLACES: [RegExp, (...parts: string[]) => Place][] = [
     (executionId = "") => ({ view: "execution", executionId, tab: "artifacts" }),
   ],
   [/^\/suites$/, () => ({ view: "suites" })],
+  [new RegExp(`^/suites/${ID}$`), (suite = "") => ({ view: "suite", suite })],
   [/^\/tests$/, () => ({ view: "tests" })],
   [new RegExp(`^/tests/${ID}$`), (testId = "") => ({ view: "test", testId })],
   [/^\/webhooks$/, () => ({ view: "webhooks" })],

@@ -46,7 +46,11 @@ export function ShardBars({ execution }: { execution: Execution }) {
     <span className={shards.length > 40 ? "shards many" : "shards"} role="img" aria-label={done}>
       {shards.map((shard) => (
         <span key={shard.shardId} className={`shard ${SHARD_TONES[shard.status].tone}`} title={shardInWords(shard)}>
-          {isEnded(shard) ? <Mix totals={shard.results} /> : shard.status !== "pending" && <span className="fill" />}
+          {isEnded(shard) ? (
+            <Mix totals={shard.results} />
+          ) : (
+            shard.status !== "pending" && <span className="fill" style={{ width: `${share(shard) * 100}%` }} />
+          )}
         </span>
       ))}
     </span>
@@ -56,6 +60,11 @@ export function ShardBars({ execution }: { execution: Execution }) {
 /** Whether its tests tell how it went. */
 export function isEnded({ status, results }: Shard): boolean {
   return (status === "completed" || status === "failed") && results.total > 0;
+}
+
+/** How much of a shard is done; all of its bar moves where that is not known. */
+function share({ status, plan }: Shard): number {
+  return status === "running" && plan !== undefined && plan.planned > 0 ? plan.reported / plan.planned : 1;
 }
 
 export function shardInWords(shard: Shard): string {

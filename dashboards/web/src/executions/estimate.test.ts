@@ -34,6 +34,11 @@ it("takes open shards to last as long as those that ended", () => {
   expect(pace(running(1, shard("1", 30_000), shard("2", null)), START + 40_000).left).toBe(0);
 });
 
+it("shares what is left of a plan among the runners", () => {
+  const plan = { remainingDuration: 60_000, leases: 3 } as Execution["plan"];
+  expect(pace({ ...running(1, shard("1", null)), plan } as Execution, START + 10_000).left).toBe(20_000);
+});
+
 it("goes by former executions until a shard has ended", () => {
   expect(pace(running(1, shard("1", null)), START + 10_000, 60_000).left).toBe(50_000);
   expect(pace(running(1, shard("1", null)), START + 10_000).left).toBeNull();

@@ -21,8 +21,18 @@ export function pace(execution: Execution, now: number, typical: number | null =
   const done = execution.results.total;
   return {
     perSecond: done > 0 ? (done * 1000) / passed : null,
-    left: leftByShards(execution, now) ?? (typical === null ? null : Math.max(typical - passed, 0)),
+    left:
+      leftByPlan(execution) ??
+      leftByShards(execution, now) ??
+      (typical === null ? null : Math.max(typical - passed, 0)),
   };
+}
+
+/** What is left of a plan, shared among the runners that are at work. */
+function leftByPlan({ plan, shardResults }: Execution): number | null {
+  if (plan === undefined) return null;
+  const atWork = plan.leases || shardResults.filter((shard) => shard.status === "running").length;
+  return atWork === 0 ? null : plan.remainingDuration / atWork;
 }
 
 /** The longest wait for a shard, if each open one takes as long as those that ended; null while none has. */

@@ -4,6 +4,12 @@ import type { LoggedEvent, Totals } from "../api/types";
 import { count, duration } from "../ui/words";
 import { totalsInWords } from "./bars";
 
+const RELEASES: Record<string, string> = {
+  done: "has worked off its tests",
+  lapsed: "fell silent; its tests go to others",
+  handed_back: "handed its tests back",
+};
+
 type Told = Pick<LoggedEvent, "event" | "data">;
 
 export function eventInWords({ event, data: told }: Told): string {
@@ -29,8 +35,8 @@ export function eventInWords({ event, data: told }: Told): string {
       return `${shard} started`;
     case "shard.claimed":
       return `${shard} was claimed by ${String(data.runnerId)}`;
-    case "shard.lapsed":
-      return `${shard} was given up by ${String(data.runnerId)}`;
+    case "shard.released":
+      return `${shard}: ${String(data.runnerId)} ${RELEASES[String(data.reason)] ?? "let go of it"}`;
     case "shard.progress":
       return `${shard} under way: ${results === undefined ? "" : count(results.total)} tests`;
     case "shard.completed":

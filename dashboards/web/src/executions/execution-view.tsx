@@ -2,14 +2,14 @@
 
 import { useEffect, useState } from "react";
 import { ask } from "../api/client";
-import type { Execution } from "../api/types";
+import type { Execution, Plan } from "../api/types";
 import { useQuery } from "../router";
 import { Link } from "../ui/link";
 import { Ago, Dialog, Empty, Loading, type Tab, Tabs, Text, Trouble, useTitle } from "../ui/parts";
 import { Badge } from "../ui/sign";
 import { useStore } from "../ui/store";
 import { useNow } from "../ui/use-now";
-import { count, duration, rate, wholeMoment } from "../ui/words";
+import { count, duration, plural, rate, wholeMoment } from "../ui/words";
 import { ArtifactsTab } from "./artifacts-tab";
 import { OutcomeBar, totalsInWords } from "./bars";
 import { DeliveriesTab } from "./deliveries-tab";
@@ -135,6 +135,7 @@ function Facts({ execution }: { execution: Execution }) {
         <Running execution={execution} />
       )}
       <Fact name="Shards">{`${progress.shardsCompleted} of ${count(progress.totalShards)} done`}</Fact>
+      {execution.plan !== undefined && <PlanFact plan={execution.plan} />}
       <Fact name="Provider">
         <Text longest={100}>{execution.provider}</Text>
       </Fact>
@@ -150,6 +151,17 @@ function Facts({ execution }: { execution: Execution }) {
         </Fact>
       )}
     </dl>
+  );
+}
+
+/** What was planned, against what came. */
+function PlanFact({ plan }: { plan: Plan }) {
+  return (
+    <Fact name="Plan">
+      {count(plan.reported)} of {plural(plan.planned, "test")} reported
+      {plan.missing > 0 && <span className="bad">, {count(plan.missing)} missing</span>}
+      {plan.unexpected > 0 && `, ${count(plan.unexpected)} more than planned`}
+    </Fact>
   );
 }
 

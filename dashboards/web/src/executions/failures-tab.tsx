@@ -9,7 +9,7 @@ import { useLoaded } from "../ui/use-loaded";
 import { count, duration, plural } from "../ui/words";
 import { isFinished } from "./fold";
 import { type Group, grouped } from "./likeness";
-import type { TestRow } from "./test-book";
+import { rowOf, type TestRow } from "./test-book";
 import { TestDialog } from "./test-dialog";
 import type { Seen } from "./watch";
 
@@ -25,7 +25,7 @@ export function FailuresTab({ seen, execution }: { seen: Seen; execution: Execut
     failedTests(executionId, signal),
   );
   const live = useMemo(() => seen.tests.filter((test) => test.status === "failed"), [seen.tests]);
-  const tests: readonly TestRow[] = stored.value ?? live;
+  const tests: readonly TestRow[] = useMemo(() => stored.value?.map(rowOf) ?? live, [stored.value, live]);
   const groups = useMemo(() => grouped(tests), [tests]);
   const [opened, setOpened] = useState<TestRow | null>(null);
 
@@ -100,7 +100,7 @@ function GroupCard({
       )}
       <ul className="failed-tests">
         {shown.map((test) => (
-          <li key={`${test.shardId} ${test.submissionId ?? ""} ${test.ordinal}`}>
+          <li key={test.key}>
             <button type="button" className="test-line" onClick={() => open(test)}>
               <Sign tone="failed" />
               <span className="title">

@@ -71,6 +71,21 @@ describe("a shard's result", () => {
   });
 });
 
+it("grows with each batch that a runner streams, and so does what is done of the plan", () => {
+  const state = { mode: "queue" as const, planned: 10, reported: 0, missing: 0, unexpected: 0 };
+  const before = {
+    ...begun(created),
+    plan: { ...state, expectedDuration: 1000, remainingDuration: 1000, leases: 1 },
+    shardResults: begun(created).shardResults.map((shard) => ({ ...shard, plan: { ...state, runnerId: "ci-1" } })),
+  };
+  const news = { ...state, reported: 4 };
+  const data = { shardId: "1", status: "running", results: totals(3, 1), plan: news };
+  const execution = applied(before, event(2, "shard.progress", data));
+  expect(execution.results).toEqual(totals(3, 1));
+  expect(execution.shardResults[0]).toMatchObject({ status: "running", plan: { reported: 4, runnerId: "ci-1" } });
+  expect(execution.plan).toMatchObject({ reported: 4, remainingDuration: 600 });
+});
+
 it("ends with its reason and the shards that were lost", () => {
   const lost = { shardId: "2", status: "lost", results: totals(0, 0) };
   const data = {

@@ -1,6 +1,6 @@
 /** What an execution is after an event: the same state that the server would print, without asking it each time. */
 
-import type { EventFrame, Execution, Shard, ShardStatus, Totals } from "../api/types";
+import type { EventFrame, Execution, Plan, Shard, ShardPlan, ShardStatus, Totals } from "../api/types";
 
 const OPEN_SHARD: readonly ShardStatus[] = ["pending", "running"];
 export const NO_TOTALS: Totals = { total: 0, passed: 0, failed: 0, skipped: 0, flaky: 0 };
@@ -11,6 +11,7 @@ const TELLING = new Set([
   "execution.started",
   "execution.progress",
   "shard.started",
+  "shard.progress",
   "shard.completed",
 ]);
 
@@ -46,6 +47,16 @@ export function applied(execution: Execution, frame: EventFrame): Execution {
           completedAt: null,
         })),
         timestamp,
+      );
+    case "shard.progress":
+      return planned(
+        withShard(started(next, timestamp), String(data.shardId), (shard) => ({
+          ...shard,
+          status: data.status as ShardStatus,
+          results: data.results as Totals,
+          ...(shard.plan && { plan: { ...shard.plan, reported: reported(shard.plan, data.results as Totals) } }),
+        })),
+        data.plan as Partial<Plan> | undefined,
       );
     case "shard.completed":
       return withShard(next, String(data.shardId), (shard) => ({
@@ -96,6 +107,22 @@ function sum(one: Totals, other: Totals): Totals {
     skipped: one.skipped + other.skipped,
     flaky: one.flaky + other.flaky,
   };
+}
+
+/** With the news of a plan; what is left of it shrinks with the tests that are left. */
+function planned(execution: Execution, news: Partial<Plan> | undefined): Execution {
+  const { plan } = execution;
+  if (plan === undefined || news === undefined) return execution;
+  const next = { ...plan, ...news };
+  const share = (next.planned - next.reported) / Math.max(plan.planned - plan.reported, 1);
+  return {
+    ...execution,
+    plan: { ...next, remainingDuration: Math.round(plan.remainingDuration * Math.min(share, 1)) },
+  };
+}
+
+function reported(plan: ShardPlan, results: Totals): number {
+  return Math.min(plan.planned, results.total - plan.unexpected);
 }
 
 function ended(execution: Execution, { data, timestamp }: EventFrame): Execution {

@@ -25,6 +25,7 @@ export const running = new Store<Running>({ live: "connecting", awaySince: null,
 /** Follow all executions until the returned function is called. */
 export function follow(): () => void {
   const known = new Map<string, Execution>();
+  const reading = new Set<string>();
   let told: Omit<Running, "executions"> = { live: "connecting", awaySince: null, ended: running.get().ended };
   let showing: ReturnType<typeof setTimeout> | undefined;
   let over = false;
@@ -66,6 +67,10 @@ export function follow(): () => void {
   }
 
   async function read(executionId: string): Promise<void> {
+    if (reading.has(executionId)) return;
+    reading.add(executionId);
+    await new Promise((go) => setTimeout(go, SHOW_MS)); // events come in bursts
+    reading.delete(executionId);
     const execution = await get("/api/executions/{executionId}", { ids: { executionId } }).catch(() => null);
     if (execution !== null && !over) put(execution);
   }

@@ -2,6 +2,7 @@
 
 import { get } from "../api/client";
 import type { Test } from "../api/types";
+import { Link } from "../ui/link";
 import { Dialog, Loading, Text, Trouble } from "../ui/parts";
 import { Badge } from "../ui/sign";
 import { useLoaded } from "../ui/use-loaded";
@@ -19,7 +20,7 @@ export function TestDialog({ executionId, test, close }: { executionId: string; 
     ...(test.file && { file: test.file }),
     limit: 100,
   };
-  const found = useLoaded(`${executionId} ${test.shardId} ${test.ordinal}`, async (signal) => {
+  const found = useLoaded(`${executionId} ${test.key}`, async (signal) => {
     const page = await get("/api/executions/{executionId}/tests", { ids: { executionId }, query, signal });
     return page.tests.filter((one) => one.title === test.title);
   });
@@ -27,6 +28,7 @@ export function TestDialog({ executionId, test, close }: { executionId: string; 
   return (
     <Dialog wide title={<Text longest={1000}>{test.title}</Text>} close={close}>
       <p className="quiet">
+        {reports[0] !== undefined && <Link href={`/tests/${reports[0].testId}`}>Its history</Link>}{" "}
         {test.file !== null && (
           <>
             <Text longest={1000}>{test.file}</Text> ·{" "}

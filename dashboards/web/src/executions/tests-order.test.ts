@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import type { TestRow } from "./test-book";
-import { TestBook } from "./test-book";
 import { chosen, orderOf, type Wanted } from "./tests-order";
 
 function test(ordinal: number, title: string, fields: Partial<TestRow> = {}): TestRow {
   return {
+    key: String(ordinal),
     ordinal,
     title,
     file: null,
@@ -48,23 +48,4 @@ describe("tests are sorted", () => {
   it("slowest first by duration down", () =>
     expect(titles({ order: orderOf("-duration") })).toEqual(["logs in", "Pays", "waits", "ships"]));
   it("not at all by an order that there is not", () => expect(orderOf("-nothing")).toBeNull());
-});
-
-describe("a book of tests", () => {
-  it("lists them by shard and place, whenever they came", () => {
-    const book = new TestBook();
-    book.add("10", [test(1, "c")]);
-    book.add("2", [test(2, "b"), test(1, "a")]);
-    expect(book.all().map((one) => one.title)).toEqual(["a", "b", "c"]);
-    expect(book.all()).toBe(book.all());
-  });
-
-  it("takes the same place twice as a replacement, and forgets a shard that is sent anew", () => {
-    const book = new TestBook();
-    book.add("1", [test(1, "a"), test(2, "b")]);
-    book.add("1", [test(1, "A")]);
-    expect(book.all().map((one) => one.title)).toEqual(["A", "b"]);
-    book.clear("1");
-    expect(book.all()).toEqual([]);
-  });
 });

@@ -79,7 +79,7 @@ export function TestsTab({ watch, seen, execution, shard }: Props) {
         rows={rows}
         rowHeight={ROW_HEIGHT}
         label="Tests"
-        keyOf={(test) => `${test.shardId} ${test.ordinal}`}
+        keyOf={(test) => test.key}
         open={setOpened}
         render={(test) => <Row test={test} />}
         header={

@@ -10,6 +10,7 @@ import { useLoaded } from "../ui/use-loaded";
 import { useNow } from "../ui/use-now";
 import { clock, duration, plural, visible } from "../ui/words";
 import { isEnded, Mix, shardInWords, totalsInWords } from "./bars";
+import { eventInWords } from "./event-words";
 import { isFinished } from "./fold";
 import { type Scale, scaleOf, ticks } from "./scale";
 import { SHARD_TONES } from "./verdict";
@@ -128,6 +129,11 @@ function Lane({ shard, scale, now, slowest, marks }: LaneProps) {
           <span>{word}</span>
           <span>{begin === null ? "" : duration(length)}</span>
           {shard.results.failed > 0 && <span className="bad">{shard.results.failed} failed</span>}
+          {shard.plan !== undefined && shard.status === "running" && (
+            <span>
+              {shard.plan.reported} of {shard.plan.planned}
+            </span>
+          )}
           {shard.attempts > 1 && <span className="again">result {shard.attempts}</span>}
           {slowest[0] !== undefined && (
             <span className="slowest">
@@ -140,14 +146,18 @@ function Lane({ shard, scale, now, slowest, marks }: LaneProps) {
   );
 }
 
-/** Results that were replaced later, and leases that lapsed, by shard. */
+function isEarly(event: LoggedEvent): boolean {
+  return (event.data as { reason?: unknown }).reason !== "done";
+}
+
+/** Results that were replaced later, and runners that let go before they were done, by shard. */
 function marksOf(events: readonly LoggedEvent[]): Map<string, LoggedEvent[]> {
   const marks = new Map<string, LoggedEvent[]>();
   const results = new Map<string, LoggedEvent>();
   for (const event of events) {
     const shardId = String((event.data as { shardId?: unknown }).shardId ?? "");
     let mark: LoggedEvent | undefined;
-    if (event.event === "shard.lapsed") mark = event;
+    if (event.event === "shard.released" && isEarly(event)) mark = event;
     if (event.event === "shard.completed") {
       mark = results.get(shardId);
       results.set(shardId, event);
@@ -158,8 +168,7 @@ function marksOf(events: readonly LoggedEvent[]): Map<string, LoggedEvent[]> {
 }
 
 function markInWords(event: LoggedEvent): string {
-  const what = event.event === "shard.lapsed" ? "its runner fell silent" : "a result that was replaced later";
-  return `${clock(event.timestamp)}: ${what}`;
+  return `${clock(event.timestamp)}: ${event.event === "shard.completed" ? "a result that was replaced later" : eventInWords(event)}`;
 }
 
 /** The slowest tests of the execution, by shard; looked for again when shards have ended. */

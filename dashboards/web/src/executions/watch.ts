@@ -60,6 +60,9 @@ export class ExecutionWatch {
   #resumes = false;
   #loading: Promise<void> | null = null;
   #refreshing = false;
+  /** Shards whose result may have taken the place of what frames told of them. */
+  readonly #replaced = new Set<string>();
+  readonly #rereading = new Set<string>();
   #testsShownAt = 0;
 
   constructor(executionId: string) {
@@ -118,8 +121,11 @@ export class ExecutionWatch {
 
   #take(frame: Frame): void {
     if (frame.type === "tests") {
+      if (this.#testsAfter !== null && frame.n <= this.#testsAfter) return;
       this.#testsAfter = frame.n;
-      this.#book.add(frame.shardId, frame.tests);
+      // What a shard reported before is replaced by then: only its pages tell what is left of it.
+      if (this.#replaced.has(frame.shardId)) void this.#reread(frame.shardId);
+      else this.#book.addFrame(frame);
       for (const test of frame.tests)
         this.#feedWith({ test: { ...test, shardId: frame.shardId } }, `t${frame.n}.${test.ordinal}`);
     } else if (frame.type === "snapshot") {
@@ -142,9 +148,10 @@ export class ExecutionWatch {
     if (saysTooLittle(frame)) void this.#refresh();
     if (frame.event === "shard.completed") {
       const shardId = String(frame.data.shardId);
-      const isAgain = former.shardResults.some((shard) => shard.shardId === shardId && shard.attempts > 0);
+      const before = former.shardResults.find((shard) => shard.shardId === shardId);
+      if (before !== undefined && (before.attempts > 0 || before.results.total > 0)) this.#replaced.add(shardId);
       const isMissed = this.#testsAfter === null && (this.#next.hasAllTests || this.#loading !== null);
-      if (isAgain || isMissed) void this.#persistently(() => this.#readTests(shardId));
+      if (isMissed || this.#replaced.has(shardId)) void this.#reread(shardId);
     }
   }
 
@@ -160,6 +167,16 @@ export class ExecutionWatch {
       this.#refreshing = false; // an event that comes from now on asks again
       const execution = await get("/api/executions/{executionId}", this.#asked());
       if (execution.seq >= (this.#next.execution?.seq ?? 0)) this.#put({ execution });
+    });
+  }
+
+  /** Read a shard's tests anew; what comes until that begins is asked for once. */
+  async #reread(shardId: string): Promise<void> {
+    if (this.#rereading.has(shardId)) return;
+    this.#rereading.add(shardId);
+    await this.#persistently(async () => {
+      this.#rereading.delete(shardId);
+      await this.#readTests(shardId);
     });
   }
 
@@ -191,7 +208,7 @@ export class ExecutionWatch {
       const page: TestPage = await get("/api/executions/{executionId}/tests", this.#asked(query));
       if (isFirst) this.#book.clear(shardId);
       isFirst = false;
-      for (const test of page.tests) this.#book.add(test.shardId, [test]);
+      this.#book.addPage(page.tests);
       cursor = page.nextCursor;
       this.#put({});
     } while (cursor !== null);

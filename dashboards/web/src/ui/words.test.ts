@@ -23,7 +23,9 @@ it("says how long ago in one unit", () => {
 });
 
 it("does not round a few failures away", () => {
-  expect(percent(0.9996)).toBe("100.0 %");
+  expect(percent(0.9996)).toBe("99.9 %");
+  expect(percent(1)).toBe("100 %");
+  expect(percent(0)).toBe("0 %");
   expect(percent(0.0004)).toBe("<0.1 %");
   expect(percent(0.5)).toBe("50 %");
 });

@@ -7,6 +7,8 @@ const MOMENT = new Intl.DateTimeFormat("en-GB", {
   ...{ hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "short" },
 });
 
+const SHORT = new Intl.DateTimeFormat("en-GB", { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
+
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
@@ -56,8 +58,17 @@ export function wholeMoment(moment: string | number): string {
   return MOMENT.format(new Date(moment));
 }
 
+/** A share of 0 to 1. What is not all is never rounded to all, and what is not nothing never to nothing. */
 export function percent(share: number): string {
-  return share > 0 && share < 0.001 ? "<0.1 %" : `${(share * 100).toFixed(share < 0.1 || share > 0.9 ? 1 : 0)} %`;
+  if (share === 0 || share === 1) return `${share * 100} %`;
+  if (share < 0.001) return "<0.1 %";
+  if (share < 0.1) return `${(share * 100).toFixed(1)} %`;
+  return share > 0.9 ? `${(Math.floor(share * 1000) / 10).toFixed(1)} %` : `${Math.round(share * 100)} %`;
+}
+
+/** A day and time without the year, where there is little room. */
+export function shortMoment(moment: number): string {
+  return SHORT.format(new Date(moment));
 }
 
 export function rate(perSecond: number): string {
