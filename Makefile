@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 MANIFESTS := pyproject.toml sdks/python/pyproject.toml
-BENCHMARKS := bench-ingest bench-webhooks
+BENCHMARKS := bench-ingest bench-webhooks bench-runners
 WEB := dashboards/web
 DASHBOARD := gateway/dashboard/index.html
 
@@ -49,6 +49,9 @@ bench-ingest: $(VENV)/.dev ## Measure durable results a second, latency and grow
 
 bench-webhooks: $(VENV)/.bench ## Measure deliveries a second beside other queues, and what dead endpoints cost
 	@$(BIN)/python -m benchmarks.webhooks
+
+bench-runners: $(VENV)/.bench ## Measure how evenly tests are dealt out, and what claims and the plugin cost
+	@$(BIN)/python -m benchmarks.runners
 
 # Each file is compiled against the one before it, so that all agree on every version.
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

@@ -6,10 +6,11 @@ under way, the next batch gathers. (A second call under way kept the owner no bu
 
 A call that fails (its owner was killed, is restarting, or lost its database) is sent again with the same command ids
 until each command's time is up; the ids make that harmless.
+
+Tenants take turns where many wait, and none may fill more than half of a queue.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Protocol
@@ -19,6 +20,7 @@ import msgspec
 import structlog
 from ray.exceptions import RayError
 
+from actors.fair_queue import FairQueue
 from orchestrator import errors
 from orchestrator.executions.commands import PLACES_NEEDED, AnyCommand, Postponed, Receipt, Refusal, Reply
 
@@ -27,6 +29,7 @@ log = structlog.get_logger(__name__)
 BATCH_COMMANDS = 256
 BATCH_BYTES = 4 * 1024 * 1024
 QUEUE_COMMANDS = 4096
+QUEUE_COMMANDS_OF_TENANT = QUEUE_COMMANDS // 2
 QUEUE_BYTES = 256 * 1024 * 1024
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 1.0
@@ -108,7 +111,7 @@ class _Lane:
         self._partition = partition
         self._owner = owner
         self._clock = clock
-        self._queue: deque[_Letter] = deque()
+        self._queue: FairQueue[_Letter] = FairQueue()
         self._under_way: asyncio.Task[None] | None = None
         self._pause = 0.0
         self._waiting: asyncio.TimerHandle | None = None
@@ -116,12 +119,13 @@ class _Lane:
         self._bytes = 0
 
     def post(self, letter: _Letter) -> None:
-        if self.depth >= QUEUE_COMMANDS or self._bytes + letter.size > QUEUE_BYTES:
+        is_full = self.depth >= QUEUE_COMMANDS or self._bytes + letter.size > QUEUE_BYTES
+        if is_full or self._queue.of(letter.command.tenant_id) >= QUEUE_COMMANDS_OF_TENANT:
             raise errors.Unavailable("Too many results are waiting to be stored; try again", retry_after=1)
         self.depth += 1
         self._bytes += letter.size
         letter.future.add_done_callback(lambda _: self._leave(letter))
-        self._queue.append(letter)
+        self._queue.push(letter.command.tenant_id, letter)
         self._send()
 
     def _leave(self, letter: _Letter) -> None:
@@ -145,7 +149,7 @@ class _Lane:
         batch: list[_Letter] = []
         size = 0
         while self._queue and len(batch) < BATCH_COMMANDS and size < BATCH_BYTES:
-            letter = self._queue.popleft()
+            letter = self._queue.pop()
             if not letter.future.done():
                 batch.append(letter)
                 size += letter.size
@@ -181,7 +185,7 @@ class _Lane:
         remaining = [letter for letter in batch if letter.due > now]
         for letter in remaining:
             letter.command = msgspec.structs.replace(letter.command, may_repeat=True)
-        self._queue.extendleft(reversed(remaining))
+        self._queue.push_back((letter.command.tenant_id, letter) for letter in remaining)
         self._pause = min(LONGEST_PAUSE_SECONDS, max(FIRST_PAUSE_SECONDS, self._pause * 2))
         if self._waiting is None:
             self._waiting = asyncio.get_running_loop().call_later(self._pause, self._resume)
@@ -193,8 +197,7 @@ class _Lane:
     async def close(self) -> None:
         if self._waiting is not None:
             self._waiting.cancel()
-        _fail(list(self._queue), errors.Unavailable("The server is stopping; try again"))
-        self._queue.clear()
+        _fail(self._queue.clear(), errors.Unavailable("The server is stopping; try again"))
         if self._under_way is not None:
             self._under_way.cancel()
             await asyncio.gather(self._under_way, return_exceptions=True)

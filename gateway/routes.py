@@ -12,6 +12,7 @@ from gateway.handlers import (
     documentation,
     execution_details,
     executions,
+    gate,
     health,
     history,
     inbound_events,
@@ -28,6 +29,7 @@ from gateway.handlers import (
 from gateway.live import endpoint as live
 from gateway.wire import deliveries as wire_deliveries
 from gateway.wire import executions as wire_executions
+from gateway.wire import gate as wire_gate
 from gateway.wire import health as wire_health
 from gateway.wire import history as wire_history
 from gateway.wire import inbound_events as wire_events
@@ -69,6 +71,9 @@ ROUTES = (
     Route(method="GET", path="/api/executions/{executionId}/deliveries", handler=deliveries.of_execution,
           permission=HOOKS, summary="List what webhooks were told of an execution",
           query=wire_deliveries.ExecutionDeliveryQuery, answers={OK: wire_deliveries.DeliveryPage}),
+    Route(method="GET", path="/api/executions/{executionId}/gate", handler=gate.verdict, permission=READ,
+          summary="Judge an execution by rules, against former ones",
+          query=wire_gate.GateQuery, answers={OK: wire_gate.GateVerdict}),
     Route(method="GET", path="/api/executions/{executionId}/live", handler=live.execution_live, permission=READ,
           summary="Watch an execution: a websocket, or server-sent events", stream=True,
           query=wire_live.ExecutionLiveQuery, answers={OK: str}),

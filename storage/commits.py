@@ -172,7 +172,7 @@ _COLUMNS = {
     ),
     "shards": (
         *("execution_id", "number", "tenant_id", "status", "total", "passed", "failed", "skipped", "flaky"),
-        *("submission_id", "digest", "attempts", "started_at", "ended_at", "duration_ms", "streaming"),
+        *("submission_id", "digest", "attempts", "started_at", "ended_at", "duration_ms", "streamed"),
     ),
 }
 
@@ -231,7 +231,7 @@ def _shard_row(execution: Execution, shard: Shard) -> tuple[object, ...]:
     return (
         *(execution.execution_id, int(shard.shard_id), execution.tenant_id, shard.status, *_numbers(shard.totals)),
         *(shard.submission_id, shard.digest, shard.attempts, shard.started_at, shard.ended_at, shard.duration_ms),
-        shard.is_streaming,
+        shard.is_streamed,
     )
 
 
@@ -271,12 +271,12 @@ async def _update_shards(connection: Connection, changed: Iterable[tuple[Executi
         "UPDATE shards AS s SET status = n.status, total = n.total, passed = n.passed, failed = n.failed,"
         " skipped = n.skipped, flaky = n.flaky, submission_id = n.submission_id, digest = n.digest,"
         " attempts = n.attempts, started_at = n.started_at, ended_at = n.ended_at, duration_ms = n.duration_ms,"
-        " streaming = n.streaming"
+        " streamed = n.streamed"
         " FROM unnest($1::text[], $2::int[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[],"
         " $8::bigint[], $9::bigint[], $10::text[], $11::bytea[], $12::int[], $13::timestamptz[], $14::timestamptz[],"
         " $15::bigint[], $16::boolean[])"
         " AS n(execution_id, number, tenant_id, status, total, passed, failed, skipped, flaky, submission_id, digest,"
-        " attempts, started_at, ended_at, duration_ms, streaming)"
+        " attempts, started_at, ended_at, duration_ms, streamed)"
         " WHERE s.execution_id = n.execution_id AND s.number = n.number",
         *zip(*rows, strict=True),
     )

@@ -26,7 +26,6 @@ from orchestrator.executions.model import (
     TriggerSource,
 )
 from orchestrator.executions.payloads import FailedTest
-from orchestrator.executions.plan import Deal
 from storage import plans, schema
 from storage.postgres import Connection
 
@@ -35,7 +34,11 @@ Row = asyncpg.Record
 
 async def load(connection: Connection, execution_ids: Sequence[str]) -> dict[str, Execution]:
     """Executions with all their shards, without their plans; ids that this connection may not see are left out."""
-    rows = await connection.fetch("SELECT * FROM executions WHERE execution_id = ANY($1)", execution_ids)
+    rows = await connection.fetch(
+        "SELECT e.*, d.reported, d.missing, d.state FROM executions AS e LEFT JOIN deals AS d USING (execution_id)"
+        " WHERE execution_id = ANY($1)",
+        execution_ids,
+    )
     if not rows:
         return {}
     shards: dict[str, list[Shard]] = {row["execution_id"]: [] for row in rows}
@@ -43,11 +46,7 @@ async def load(connection: Connection, execution_ids: Sequence[str]) -> dict[str
         "SELECT * FROM shards WHERE execution_id = ANY($1) ORDER BY execution_id, number", list(shards)
     ):
         shards[row["execution_id"]].append(_shard(row))
-    dealt = await plans.deals(connection, list(shards))
-    return {
-        row["execution_id"]: _execution(row, tuple(shards[row["execution_id"]]), dealt.get(row["execution_id"]))
-        for row in rows
-    }
+    return {row["execution_id"]: _execution(row, tuple(shards[row["execution_id"]])) for row in rows}
 
 
 class Unfinished(msgspec.Struct, frozen=True):
@@ -363,11 +362,11 @@ def _shard(row: Row) -> Shard:
         started_at=row["started_at"],
         ended_at=row["ended_at"],
         duration_ms=row["duration_ms"],
-        is_streaming=row["streaming"],
+        is_streamed=row["streamed"],
     )
 
 
-def _execution(row: Row, shards: tuple[Shard, ...], deal: Deal | None) -> Execution:
+def _execution(row: Row, shards: tuple[Shard, ...]) -> Execution:
     trigger, reason_code, announced = row["trigger_source"], row["reason_code"], row["announced"]
     return Execution(
         execution_id=row["execution_id"],
@@ -390,7 +389,7 @@ def _execution(row: Row, shards: tuple[Shard, ...], deal: Deal | None) -> Execut
         reason_code=None if reason_code is None else ReasonCode(reason_code),
         reason=row["reason"],
         announced=None if announced is None else msgspec.json.decode(announced, type=Totals),
-        deal=deal,
+        deal=None if row["state"] is None else plans.deal_of(row),
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Annotated
 
 import msgspec
+from asyncpg import Record
 from msgspec import Meta
 
 from orchestrator.executions.model import Execution
@@ -106,17 +107,10 @@ async def write_deals(connection: Connection, changed: Sequence[Execution]) -> N
     )
 
 
-async def deals(connection: Connection, execution_ids: Sequence[str]) -> dict[str, Deal]:
-    """How far the plans of these executions are worked off."""
-    rows = await connection.fetch(
-        "SELECT execution_id, reported, missing, state FROM deals WHERE execution_id = ANY($1)", execution_ids
-    )
-    return {
-        row["execution_id"]: msgspec.structs.replace(
-            _state.decode(row["state"]), reported=_set(row["reported"]), missing=_set(row["missing"])
-        )
-        for row in rows
-    }
+def deal_of(row: Record) -> Deal:
+    """How far a plan is worked off, from a row of `deals`."""
+    deal = _state.decode(row["state"])
+    return msgspec.structs.replace(deal, reported=_set(row["reported"]), missing=_set(row["missing"]))
 
 
 async def open_leases(connection: Connection, partition: int) -> dict[str, list[int]]:

@@ -105,7 +105,7 @@ shards = Table(
     Column("started_at", Moment),
     Column("ended_at", Moment),
     Column("duration_ms", BigInteger),
-    Column("streaming", Boolean, nullable=False),
+    Column("streamed", Boolean, nullable=False),
 )
 
 plans = Table(

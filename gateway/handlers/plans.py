@@ -21,15 +21,13 @@ from orchestrator.executions.model import Execution, TestStatus
 from orchestrator.executions.plan import Deal, Plan, PlanMode
 from orchestrator.executions.planning import Known, PlannedTest, Rules, UnitOrder
 from orchestrator.history.estimates import expected
+from orchestrator.history.gate import MAIN_BRANCHES
 from orchestrator.history.model import Past, test_id
 from orchestrator.timestamps import to_text
 from storage import executions, history, plans
 from storage.executions import TestFilter, TestPosition
 from storage.plans import ManifestPosition
 from storage.postgres import Connection
-
-MAIN_BRANCHES = ("main", "master", "trunk", "develop", "")
-"""Whose history counts for a test that the branch at hand has not run, in this order."""
 
 MOST_NAMED = 100
 _PAGE = 1000
@@ -126,7 +124,7 @@ def _rules(body: wire.MakePlan, execution: Execution) -> Rules:
 async def _known(connection: Connection, execution: Execution, tests: Sequence[PlannedTest]) -> list[Known]:
     """What is known of each test from former executions of the suite: on this branch, else on the main one."""
     test_ids = await asyncio.to_thread(lambda: [test_id(test.file, test.title) for test in tests])
-    branches = dict.fromkeys((source.of(execution.metadata).branch or "", *MAIN_BRANCHES))
+    branches = dict.fromkeys((source.of(execution.metadata).branch or "", *MAIN_BRANCHES, ""))
     past = await history.past(connection, execution.test_suite, list(branches), test_ids)
     quarantined = await history.quarantined(connection, test_ids)
     nothing = Past((), last_failed=False)

@@ -188,7 +188,7 @@ def _release(execution: Execution, lease: Lease, why: Release, now: datetime) ->
     if shard.is_open and lost:
         reason = f"Runner {lease.runner_id} fell silent, and no retries are left for {lost} of its tests"
         events = (released, closed_as(shard, ShardStatus.LOST, now, reason))
-    elif shard.is_open and shard.is_streaming and _is_through(plan, deal, lease.shard):
+    elif shard.is_open and shard.is_streamed and _is_through(plan, deal, lease.shard):
         events = (released, close(shard, now))
     return (*events, *end_if_decided(after(execution, events), now))
 
@@ -218,7 +218,7 @@ def stream(execution: Execution, command: Stream, now: datetime) -> Decision:
     streamed = Streamed(
         at=now,
         shard_id=shard.shard_id,
-        submission_id=(shard.is_streaming and shard.submission_id) or command.submission_id,
+        submission_id=(shard.is_streamed and shard.submission_id) or command.submission_id,
         totals=streams.count(letters),
         frames=frames_of(len(letters)),
         reported=streams.planned(fresh),

@@ -90,6 +90,7 @@ def _fold_shard_ended(execution: Execution, event: ShardEnded) -> Execution:
         started_at=event.started_at,
         ended_at=event.at,
         duration_ms=event.duration_ms,
+        is_streamed=shard.is_streamed and event.closes_stream,
     )
     deal = _reported(execution, event)
     if execution.plan is not None and deal is not None:
@@ -121,14 +122,14 @@ def _fold_released(execution: Execution, event: Released) -> Execution:
 def _fold_streamed(execution: Execution, event: Streamed) -> Execution:
     """The first piece of a stream is a new submission, to which the others are added."""
     shard = execution.shards[int(event.shard_id) - 1]
-    is_first = not shard.is_streaming
+    is_first = not shard.is_streamed
     grown = msgspec.structs.replace(
         shard,
         submission_id=event.submission_id,
         digest=None,
         totals=(Totals() if is_first else shard.totals) + event.totals,
         attempts=shard.attempts + is_first,
-        is_streaming=True,
+        is_streamed=True,
     )
     return msgspec.structs.replace(
         execution,
@@ -165,7 +166,7 @@ def _ended(
     execution: Execution, status: ExecutionStatus, event: Completed | Failed | Cancelled, rest: ShardStatus
 ) -> Execution:
     shards = tuple(
-        msgspec.structs.replace(shard, status=rest, ended_at=event.at, is_streaming=False) if shard.is_open else shard
+        msgspec.structs.replace(shard, status=rest, ended_at=event.at) if shard.is_open else shard
         for shard in execution.shards
     )
     deal = execution.deal

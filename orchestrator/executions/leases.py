@@ -11,7 +11,7 @@ from enum import StrEnum
 import msgspec
 
 from orchestrator.executions.model import Shard
-from orchestrator.executions.plan import Deal, Lease, Plan, PlanMode, ShardDeal, is_open, open_tests
+from orchestrator.executions.plan import CAUTION, Deal, Lease, Plan, PlanMode, ShardDeal, is_open, open_tests
 
 SHARE = 4
 """A batch takes one in `SHARE * shards` parts of what waits, so that batches shrink as the queue does."""
@@ -55,7 +55,8 @@ def batch(plan: Plan, deal: Deal, shard: int) -> tuple[int, ...]:
     """The units that the runner in this shard gets now; none where nothing waits."""
     if plan.mode is PlanMode.STATIC:
         return tuple(unit for unit in plan.units_of(shard) if is_open(plan, deal, unit))
-    target = max(SHORTEST_BATCH_MS, deal.waiting_ms / (SHARE * len(deal.shards)))
+    share = SHARE * (CAUTION if plan.is_cold else 1)
+    target = max(SHORTEST_BATCH_MS, deal.waiting_ms / (share * len(deal.shards)))
     units: list[int] = []
     taken_ms = 0.0
     for unit in _waiting(plan, deal):

@@ -137,7 +137,9 @@ def _submit(execution: Execution, command: Submit, now: datetime) -> Decision:
         return Decision(submission_id=shard.submission_id)
     if execution.deal is not None and command.tests and command.placed is None:
         return Decision(refusal=Refusal(code=PLACES_NEEDED, message="Send it again with the places of its tests"))
-    closes = shard.is_streaming and not command.tests
+    closes = shard.is_streamed and not command.tests
+    if closes and shard.status is ShardStatus.LOST:
+        return Decision(submission_id=shard.submission_id)  # by a runner that was given up: it closes nothing any more
     ended = ShardEnded(
         at=now,
         shard_id=shard.shard_id,
@@ -180,8 +182,9 @@ def _report_shard(execution: Execution, command: ReportShard, now: datetime) -> 
     shard = execution.shard(command.shard_id)
     if shard is None:
         return Decision(refusal=outside_plan(execution, "data.shardId"))
-    totals = shard.totals if command.totals is None or shard.is_streaming else command.totals
-    has_results = shard.submission_id is not None and not shard.is_streaming
+    is_growing = shard.is_streamed and shard.is_open
+    totals = shard.totals if command.totals is None or is_growing else command.totals
+    has_results = shard.submission_id is not None and not is_growing
     if has_results or (shard.status, shard.totals) == (command.status, totals):
         return NOTHING
     at = truncate(command.at)
@@ -193,7 +196,7 @@ def _report_shard(execution: Execution, command: ReportShard, now: datetime) -> 
         started_at=shard.started_at,
         duration_ms=None if shard.started_at is None else max(0, milliseconds(at - shard.started_at)),
         submission_id=shard.submission_id,
-        closes_stream=shard.is_streaming,
+        closes_stream=is_growing,
     )
     return Decision(events=end_shard(execution, ended, at, now))
 

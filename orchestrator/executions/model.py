@@ -221,7 +221,7 @@ class Shard(msgspec.Struct, frozen=True, gc=False):
         digest: of the current submission's body, which makes the same body sent again a repetition.
         attempts: submissions that became current, the present one included.
         duration_ms: as the runner reported or the difference of its times; None if unknown.
-        is_streaming: its current submission is open: tests are added to it as they end.
+        is_streamed: its current submission comes in pieces; until the shard ends, tests are added to it.
     """
 
     shard_id: str
@@ -233,7 +233,7 @@ class Shard(msgspec.Struct, frozen=True, gc=False):
     started_at: datetime | None = None
     ended_at: datetime | None = None
     duration_ms: int | None = None
-    is_streaming: bool = False
+    is_streamed: bool = False
 
     @property
     def is_open(self) -> bool:

@@ -12,6 +12,9 @@ from itertools import pairwise
 import msgspec
 
 MAX_TESTS = 200_000
+CAUTION = 4
+"""Where durations are mostly guesses, units and batches are so many times smaller: a wrong guess costs less."""
+
 MAX_UNEXPECTED = 10_000
 """Tests without a place in the plan that are told apart in one execution; more are not taken."""
 
@@ -57,6 +60,11 @@ class Plan(msgspec.Struct, frozen=True, gc=False):
         """Of the whole: the longest shard's."""
         return max(self.shard_ms, default=0.0)
 
+    @property
+    def is_cold(self) -> bool:
+        """Whether the durations are mostly guesses."""
+        return is_cold(self.known_tests, self.tests)
+
     def units_of(self, shard: int) -> range:
         """The units of shard `shard`, from 1, in `static` mode."""
         return range(self.bounds[shard - 1], self.bounds[shard])
@@ -66,6 +74,11 @@ class Plan(msgspec.Struct, frozen=True, gc=False):
         if self.mode is PlanMode.QUEUE:
             return (0,) * len(self.shard_ms)
         return tuple(sum(self.units[unit].tests for unit in range(*bounds)) for bounds in pairwise(self.bounds))
+
+
+def is_cold(known: int, tests: int) -> bool:
+    """Whether of so many tests, of which so many are known, most durations are guesses."""
+    return 2 * known < tests
 
 
 class Lease(msgspec.Struct, frozen=True, gc=False):

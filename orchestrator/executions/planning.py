@@ -12,11 +12,12 @@ from datetime import datetime
 from enum import StrEnum
 from hashlib import blake2b
 from heapq import heapify, heapreplace
+from math import inf
 from statistics import median
 
 import msgspec
 
-from orchestrator.executions.plan import Plan, PlanMode, Unit
+from orchestrator.executions.plan import CAUTION, Plan, PlanMode, Unit, is_cold
 
 UNIT_SHARE = 0.1
 UNKNOWN_MS = 1000.0
@@ -85,7 +86,10 @@ def draw(tests: Sequence[PlannedTest], known: Sequence[Known], rules: Rules, now
         now: when.
     """
     expected = estimates(tests, known, rules.sizes)
-    pieces = _pieces(tests, expected, rules)
+    known_tests = sum(one.expected_ms is not None for one in known)
+    share = UNIT_SHARE / (CAUTION if is_cold(known_tests, len(tests)) else 1)
+    limit = share * sum(expected) / rules.shards if rules.split_files else inf
+    pieces = _pieces(tests, expected, limit)
     failed = {place for place, one in enumerate(known) if one.last_failed}
     if rules.order is UnitOrder.FAILED_FIRST:
         pieces.sort(key=lambda piece: failed.isdisjoint(piece.places))
@@ -113,7 +117,7 @@ def draw(tests: Sequence[PlannedTest], known: Sequence[Known], rules: Rules, now
         mode=rules.mode,
         created_at=now,
         tests=len(tests),
-        known_tests=sum(one.expected_ms is not None for one in known),
+        known_tests=known_tests,
         units=tuple(units),
         bounds=tuple(bounds) if rules.mode is PlanMode.STATIC else (0,) * (rules.shards + 1),
         shard_ms=tuple(sum(piece.expected_ms for piece in mine) for mine in dealt),
@@ -166,12 +170,11 @@ class _Piece(msgspec.Struct, frozen=True, gc=False):
     file: str
 
 
-def _pieces(tests: Sequence[PlannedTest], expected: Sequence[float], rules: Rules) -> list[_Piece]:
-    """The units to be, the longest first."""
+def _pieces(tests: Sequence[PlannedTest], expected: Sequence[float], limit: float) -> list[_Piece]:
+    """The units to be, the longest first; none of several tests is longer than the limit."""
     files: dict[str, list[int]] = {}
     for place, test in enumerate(tests):
         files.setdefault(test.file, []).append(place)
-    limit = UNIT_SHARE * sum(expected) / rules.shards if rules.split_files else float("inf")
     pieces: list[_Piece] = []
     for file in sorted(files):
         for mine in _cut(files[file], expected, limit):

@@ -1,5 +1,5 @@
 """Under 16 clients that retry, something is killed. Afterwards everything that was acknowledged counts exactly once,
-every execution has ended, and every reader that resumed has had each event once and in order."""
+every execution has ended and is in history once, and every reader that resumed has had each event once and in order."""
 
 import asyncio
 import os
@@ -13,6 +13,7 @@ from actors.execution_owner import ExecutionOwner, OwnerSettings
 from storage import postgres
 from storage.embedded import running_database_url
 from tests import orders
+from tests.faults import history
 from tests.faults.traffic import Traffic
 from tests.faults.watchers import Watcher
 from tests.running import RunningServer
@@ -73,6 +74,7 @@ class Ordeal:
             if execution_id in self._watchers:
                 assert self._watchers[execution_id][0].seen == list(range(1, len(log) + 1))
             acknowledged += len(stored)
+        await history.check(connection)
         await connection.close()
         cuts = sum(watcher.cuts for watcher, _ in self._watchers.values())
         self._report(f"{acknowledged} submissions acknowledged and counted once, {cuts} cuts of live readers resumed")

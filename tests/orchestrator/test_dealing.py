@@ -207,6 +207,28 @@ def test_a_shard_that_sends_all_its_results_at_once_replaces_what_it_streamed() 
     assert (run.state.status, run.state.missing_tests) == (ExecutionStatus.COMPLETED, 0)
 
 
+def test_a_shard_that_is_closed_after_its_execution_ended_keeps_what_it_streamed() -> None:
+    run = a_split(2, 1, shards=2)
+    claimed = run.claim("a")
+    run.report("a", claimed, claimed.places)
+    run.give(orders.submit(run.made, "2", [], status=ShardStatus.ERROR, body="broken"))
+    assert run.state.status is ExecutionStatus.FAILED
+
+    run.give(orders.submit(run.made, "1", [], totals=Totals(), body="end"))
+
+    assert (run.state.shards[0].status, run.state.totals) == (ShardStatus.COMPLETED, Totals(1, 1))
+
+
+def test_a_lost_shard_is_not_closed_by_the_runner_that_was_given_up() -> None:
+    run = a_split(1, 2, shards=1, retries=0)
+    claimed = run.claim("a")
+    run.report("a", claimed, claimed.places[:1])
+    run.lapse(claimed)
+
+    assert run.give(orders.submit(run.made, "1", [], totals=Totals(), body="end")).events == ()
+    assert (run.state.shards[0].status, run.state.totals) == (ShardStatus.LOST, Totals(1, 1))
+
+
 def test_the_first_plan_counts() -> None:
     run = a_queue()
     other = drawn(a_manifest(1, 1), PlanMode.STATIC).plan

@@ -17,7 +17,7 @@ SDK = Path(tms_sdk.__file__).parent
 
 
 def test_help_teaches_each_command_with_examples(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ([], ["run"], ["watch"], ["upload"]):
+    for command in ([], ["run"], ["watch"], ["upload"], ["gate"]):
         with pytest.raises(SystemExit) as ended:
             main([*command, "--help"])
         assert ended.value.code == 0
@@ -47,6 +47,8 @@ def test_help_teaches_each_command_with_examples(capsys: pytest.CaptureFixture[s
         ["watch", "--token", "", "exec_1"],
         ["upload"],
         ["upload", "missing.xml"],
+        ["gate"],
+        ["gate", "--token", "", "exec_1"],
     ],
 )
 def test_wrong_usage_ends_with_4_and_a_word(tms: Tms, arguments: list[str]) -> None:

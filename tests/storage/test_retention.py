@@ -11,6 +11,7 @@ from orchestrator.webhooks.model import DeliveryStatus
 from storage import deliveries, delivery_log, retention, webhooks
 from storage.delivery_log import DeliveryFilter
 from storage.postgres import DirectConnection
+from tests.ended import ago, digest_all, ended, ran
 from tests.patience import eventually
 from tests.registrations import NOW, attempt, delivery, registered, told
 
@@ -145,3 +146,55 @@ async def test_a_delivery_queued_again_while_the_old_are_forgotten_stays(
         await eventually(is_waiting)
 
     assert (await delivery(connection, delivery_id)).status is DeliveryStatus.PENDING
+
+
+async def rows(connection: DirectConnection, tenant: int) -> dict[str, int]:
+    """How many rows of history a tenant has."""
+    tables = ("test_runs", "known_tests", "test_records", "digested_executions", "suite_branches")
+    return {
+        table: await connection.fetchval(f"SELECT count(*) FROM {table} WHERE tenant_id = $1", tenant)  # noqa: S608 - the test's own words
+        for table in tables
+    }
+
+
+async def test_history_is_forgotten_after_its_months(undone: DirectConnection, tenant: int) -> None:
+    await ended(undone, tenant, [ran("one")], [ran("two")], branch="old")
+    await digest_all(undone)
+    now = datetime.now(UTC)
+    await retention.forget_history(undone, now)
+    assert (await rows(undone, tenant))["test_records"] == 2
+
+    later = now + timedelta(days=31 * (retention.HISTORY_MONTHS + 1))
+    await retention.maintain(undone, later, keep_months=0)
+    await retention.forget_history(undone, later)
+    assert set((await rows(undone, tenant)).values()) == {0}
+
+
+async def test_what_estimates_are_made_from_is_forgotten_with_branches_that_rest(
+    undone: DirectConnection, tenant: int
+) -> None:
+    await ended(undone, tenant, [ran("one")], branch="resting", at=ago(60))
+    await ended(undone, tenant, [ran("one")], branch="busy")
+    await digest_all(undone)
+    await retention.forget_history(undone, ago(30) + timedelta(days=retention.RECORD_DAYS))
+    assert await rows(undone, tenant) == {
+        "test_runs": 2,
+        "known_tests": 1,
+        "test_records": 1,
+        "digested_executions": 2,
+        "suite_branches": 2,
+    }
+
+
+async def test_months_are_made_for_what_is_still_to_be_digested(undone: DirectConnection, tenant: int) -> None:
+    now = datetime.now(UTC)
+    await undone.execute("DELETE FROM executions WHERE NOT digested")
+    execution_id = await ended(undone, tenant, [ran("one")])
+    await undone.execute(
+        "UPDATE executions SET started_at = NULL, status = 'failed', reason_code = 'never_started',"
+        " ended_at = now() - interval '150 days' WHERE execution_id = $1",
+        execution_id,
+    )
+    await retention.maintain(undone, now, keep_months=0)
+    assert await digest_all(undone) == [execution_id]
+    assert (await rows(undone, tenant))["test_runs"] == 1

@@ -32,9 +32,9 @@ CREATE TABLE deals (
     state json NOT NULL
 ) WITH (fillfactor = 50);
 
--- A shard whose current submission is open: tests are added to it as they end.
-ALTER TABLE shards ADD COLUMN streaming boolean NOT NULL DEFAULT false;
-ALTER TABLE shards ADD CONSTRAINT streaming_is_open CHECK (streaming <= (submission_id IS NOT NULL));
+-- A shard whose current submission comes in pieces; until the shard ends, tests are added to it.
+ALTER TABLE shards ADD COLUMN streamed boolean NOT NULL DEFAULT false;
+ALTER TABLE shards ADD CONSTRAINT streamed_has_submission CHECK (streamed <= (submission_id IS NOT NULL));
 
 -- What is streamed comes in many submissions; `root_id` names the first of them, as `shards.submission_id` does.
 ALTER TABLE submissions ADD COLUMN root_id text;

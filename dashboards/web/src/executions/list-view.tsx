@@ -5,6 +5,7 @@ import { get } from "../api/client";
 import type { Execution } from "../api/types";
 import { go, useQuery } from "../router";
 import { Link } from "../ui/link";
+import { Pages } from "../ui/pages";
 import { Ago, Choice, Empty, Loading, Text, Trouble, useTitle } from "../ui/parts";
 import { Search } from "../ui/search";
 import { Badge } from "../ui/sign";
@@ -157,23 +158,7 @@ export function ListView() {
         {page.error !== null && <Trouble error={page.error} retry={page.reload} />}
         {page.value === null && page.error === null && <Loading what="executions" />}
         {page.value !== null && <Ended executions={page.value.executions.filter(isFinished)} isFiltered={isFiltered} />}
-        {page.value !== null && (filters.cursor !== "" || page.value.nextCursor !== null) && (
-          <nav className="pages" aria-label="Pages">
-            <button type="button" disabled={filters.cursor === ""} onClick={() => change({ cursor: null }, "push")}>
-              Newest
-            </button>
-            <button
-              type="button"
-              disabled={page.value.nextCursor === null}
-              onClick={() => {
-                change({ cursor: page.value?.nextCursor ?? null }, "push");
-                scrollTo(0, 0);
-              }}
-            >
-              Older
-            </button>
-          </nav>
-        )}
+        <Pages next={page.value?.nextCursor} />
       </section>
     </div>
   );

@@ -6,6 +6,7 @@ import type { SuiteBranch } from "../api/types";
 import { running } from "../executions/running";
 import { go, useQuery } from "../router";
 import { Link } from "../ui/link";
+import { Pages, useCursor } from "../ui/pages";
 import { Ago, Empty, Loading, Text, Trouble, useTitle } from "../ui/parts";
 import { Search } from "../ui/search";
 import { useStore } from "../ui/store";
@@ -29,8 +30,8 @@ export function SuitesView() {
   const [query, change] = useQuery();
   const { ended } = useStore(running);
   const branch = query.get("branch") ?? "";
-  const cursor = query.get("cursor");
-  const asked = { points: FEW_POINTS, limit: 20, ...(branch !== "" && { branch }), ...(cursor !== null && { cursor }) };
+  const cursor = useCursor();
+  const asked = { points: FEW_POINTS, limit: 20, ...(branch !== "" && { branch }), ...cursor };
   const page = useLoaded(`${JSON.stringify(asked)} ${ended}`, (signal) => get("/api/suites", { query: asked, signal }));
   const last = useLast(page.value?.suites ?? null);
   useTitle("Suites");
@@ -65,20 +66,7 @@ export function SuitesView() {
           </li>
         ))}
       </ul>
-      {page.value !== null && (cursor !== null || page.value.nextCursor !== null) && (
-        <nav className="pages" aria-label="Pages">
-          <button type="button" disabled={cursor === null} onClick={() => change({ cursor: null }, "push")}>
-            First
-          </button>
-          <button
-            type="button"
-            disabled={page.value.nextCursor === null}
-            onClick={() => change({ cursor: page.value?.nextCursor ?? null }, "push")}
-          >
-            More
-          </button>
-        </nav>
-      )}
+      <Pages next={page.value?.nextCursor} first="First" more="More" />
     </div>
   );
 }

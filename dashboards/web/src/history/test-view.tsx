@@ -6,6 +6,7 @@ import type { KnownTestDetails, TestRun } from "../api/types";
 import { isFlaky, TEST_TONES } from "../executions/verdict";
 import { go, useQuery } from "../router";
 import { Link } from "../ui/link";
+import { Pages, useCursor } from "../ui/pages";
 import { Ago, Empty, Loading, Text, Trouble, useTitle } from "../ui/parts";
 import { Search } from "../ui/search";
 import { Badge } from "../ui/sign";
@@ -81,8 +82,8 @@ function Facts({ test }: { test: KnownTestDetails }) {
 function Runs({ testId }: { testId: string }) {
   const [query, change] = useQuery();
   const branch = query.get("branch") ?? "";
-  const cursor = query.get("cursor");
-  const asked = { limit: PAGE, ...(branch !== "" && { branch }), ...(cursor !== null && { cursor }) };
+  const cursor = useCursor();
+  const asked = { limit: PAGE, ...(branch !== "" && { branch }), ...cursor };
   const page = useLoaded(`${testId} ${JSON.stringify(asked)}`, (signal) =>
     get("/api/tests/{testId}/history", { ids: { testId }, query: asked, signal }),
   );
@@ -105,20 +106,7 @@ function Runs({ testId }: { testId: string }) {
       {runs?.length === 0 && <Empty>It has not run on this branch.</Empty>}
       {runs !== null && runs.length > 1 && <Durations runs={runs} />}
       {runs !== null && runs.length > 0 && <RunTable runs={runs} />}
-      {page.value !== null && (cursor !== null || page.value.nextCursor !== null) && (
-        <nav className="pages" aria-label="Pages">
-          <button type="button" disabled={cursor === null} onClick={() => change({ cursor: null }, "push")}>
-            Newest
-          </button>
-          <button
-            type="button"
-            disabled={page.value.nextCursor === null}
-            onClick={() => change({ cursor: page.value?.nextCursor ?? null }, "push")}
-          >
-            Older
-          </button>
-        </nav>
-      )}
+      <Pages next={page.value?.nextCursor} />
     </section>
   );
 }

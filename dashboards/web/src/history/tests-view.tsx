@@ -2,6 +2,7 @@
 
 import { get } from "../api/client";
 import { useQuery } from "../router";
+import { Pages, useCursor } from "../ui/pages";
 import { Choice, Empty, Loading, Trouble, useTitle } from "../ui/parts";
 import { Search } from "../ui/search";
 import { useLoaded } from "../ui/use-loaded";
@@ -27,7 +28,7 @@ export function TestsView() {
   const status = STATUSES.find((one) => one === query.get("status")) ?? "";
   const only = ONLY.find(([one]) => one === query.get("only"))?.[0] ?? "";
   const sort = SORTS.find(([one]) => one === query.get("sort"))?.[0] ?? "";
-  const cursor = query.get("cursor");
+  const cursor = useCursor();
   const asked = {
     limit: 50,
     ...(search !== "" && { search }),
@@ -35,7 +36,7 @@ export function TestsView() {
     ...(status !== "" && { status }),
     ...(only !== "" && { [only]: true }),
     ...(sort !== "" && { sort }),
-    ...(cursor !== null && { cursor }),
+    ...cursor,
   };
   const page = useLoaded(JSON.stringify(asked), (signal) => get("/api/tests", { query: asked, signal }));
   const filter = (changes: Record<string, string | null>) => change({ ...changes, cursor: null });
@@ -75,23 +76,7 @@ export function TestsView() {
       {page.value === null && page.error === null && <Loading what="the tests" />}
       {page.value?.tests.length === 0 && <Empty>No test that is so has run.</Empty>}
       {page.value !== null && page.value.tests.length > 0 && <TestTable title="Tests" tests={page.value.tests} />}
-      {page.value !== null && (cursor !== null || page.value.nextCursor !== null) && (
-        <nav className="pages" aria-label="Pages">
-          <button type="button" disabled={cursor === null} onClick={() => change({ cursor: null }, "push")}>
-            First
-          </button>
-          <button
-            type="button"
-            disabled={page.value.nextCursor === null}
-            onClick={() => {
-              change({ cursor: page.value?.nextCursor ?? null }, "push");
-              scrollTo(0, 0);
-            }}
-          >
-            More
-          </button>
-        </nav>
-      )}
+      <Pages next={page.value?.nextCursor} first="First" more="More" />
     </div>
   );
 }

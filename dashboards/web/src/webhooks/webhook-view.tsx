@@ -5,6 +5,7 @@ import { ask, get } from "../api/client";
 import type { DeliveryStatus, Webhook, WebhookEvent } from "../api/types";
 import { useQuery } from "../router";
 import { Link } from "../ui/link";
+import { Pages, useCursor } from "../ui/pages";
 import { Ago, Choice, Dialog, Empty, Loading, Text, Trouble, useTitle } from "../ui/parts";
 import { Badge } from "../ui/sign";
 import { useLoaded } from "../ui/use-loaded";
@@ -196,12 +197,12 @@ function Log({ webhook, changed }: { webhook: Webhook; changed: () => void }) {
   const [query, change] = useQuery();
   const status = STATUSES.find(([one]) => one === query.get("status"))?.[0] ?? "";
   const event = (webhook.events.find((one) => one === query.get("event")) ?? "") as WebhookEvent | "";
-  const cursor = query.get("cursor");
+  const cursor = useCursor();
   const asked = {
     limit: 50,
     ...(status !== "" && { status }),
     ...(event !== "" && { event }),
-    ...(cursor !== null && { cursor }),
+    ...cursor,
   };
   const page = useLoaded(
     `${webhook.webhookId} ${JSON.stringify(asked)}`,
@@ -242,20 +243,7 @@ function Log({ webhook, changed }: { webhook: Webhook; changed: () => void }) {
           }}
         />
       )}
-      {page.value !== null && (cursor !== null || page.value.nextCursor !== null) && (
-        <nav className="pages" aria-label="Pages">
-          <button type="button" disabled={cursor === null} onClick={() => change({ cursor: null }, "push")}>
-            Newest
-          </button>
-          <button
-            type="button"
-            disabled={page.value.nextCursor === null}
-            onClick={() => change({ cursor: page.value?.nextCursor ?? null }, "push")}
-          >
-            Older
-          </button>
-        </nav>
-      )}
+      <Pages next={page.value?.nextCursor} />
     </section>
   );
 }

@@ -1,8 +1,9 @@
 /** All webhooks and how they fare. */
 
 import { get } from "../api/client";
-import { go, useQuery } from "../router";
+import { useQuery } from "../router";
 import { Link } from "../ui/link";
+import { Pages, useCursor } from "../ui/pages";
 import { Ago, Choice, Empty, Loading, Text, Trouble, useTitle } from "../ui/parts";
 import { Badge } from "../ui/sign";
 import { useLoaded } from "../ui/use-loaded";
@@ -19,8 +20,8 @@ const STATUSES = [
 export function WebhooksView() {
   const [query, change] = useQuery();
   const status = STATUSES.find(([one]) => one === query.get("status"))?.[0] ?? "";
-  const cursor = query.get("cursor");
-  const asked = { limit: 50, ...(status !== "" && { status }), ...(cursor !== null && { cursor }) };
+  const cursor = useCursor();
+  const asked = { limit: 50, ...(status !== "" && { status }), ...cursor };
   const page = useLoaded(JSON.stringify(asked), (signal) => get("/api/webhooks", { query: asked, signal }), EVERY_MS);
   useTitle("Webhooks");
 
@@ -80,20 +81,7 @@ export function WebhooksView() {
           );
         })}
       </ul>
-      {page.value !== null && (cursor !== null || page.value.nextCursor !== null) && (
-        <nav className="pages" aria-label="Pages">
-          <button type="button" disabled={cursor === null} onClick={() => go("/webhooks")}>
-            Newest
-          </button>
-          <button
-            type="button"
-            disabled={page.value.nextCursor === null}
-            onClick={() => change({ cursor: page.value?.nextCursor ?? null }, "push")}
-          >
-            Older
-          </button>
-        </nav>
-      )}
+      <Pages next={page.value?.nextCursor} />
     </div>
   );
 }

@@ -14,6 +14,7 @@ from rich.text import Text
 from tms_sdk import __version__
 from tms_sdk.client import TMSClient
 from tms_sdk.errors import ReportError, ReportsRejected, TMSError, UsageError
+from tms_sdk.gate import gate
 from tms_sdk.run import RunOptions, run
 from tms_sdk.upload import Target, upload
 from tms_sdk.verdict import ExitCode
@@ -30,6 +31,7 @@ Run tests in shards, report them to a TMS server, and watch them live.
   tms run --shards 4 -- pytest tests     run a pytest suite in four parallel shards
   tms watch exec_20250804123456          live bars of an execution that runs anywhere
   tms upload build/reports/*.xml         send the reports of any tool, in JUnit XML or CTRF JSON
+  tms gate exec_20250804123456           whether an execution is good enough, by rules, as an exit code
 
 The server and the token come from the environment, or from --url and --token:
 
@@ -106,6 +108,39 @@ exit codes:
 """
 
 
+_GATE = """\
+Judge an execution by rules, compared with former executions of its suite, and say so by the exit code. If it runs, wait
+until it has ended.
+
+A rule is a measure, `=` or `<=` (at most, both), and a number, or a percentage of the tests:
+
+  new_failures     failed, and in none of the last 10 executions that it is compared with
+  failures         failed; neither counts tests in quarantine
+  flaky            passed on retry
+  missing          tests of the last completed execution that it is compared with, not reported by this one
+  duration_growth  how much longer it took than the median of those executions, in percent
+  incomplete       shards without a result of their own: lost, broken or cancelled
+
+Without --rules: incomplete=0,new_failures=0. An execution is compared with those of the main branch (main, master,
+trunk or develop), so that a failure stays new on a branch until it is mended; or with those of its own branch where
+there are none.
+"""
+
+_GATE_EXAMPLES = """\
+examples:
+  tms gate exec_20250804123456
+  tms gate exec_20250804123456 --rules "new_failures=0,flaky<=2%,duration_growth<=20%,missing=0" && ./deploy.sh
+  tms gate exec_20250804123456 --rules failures=0 --baseline release/7
+
+exit codes:
+  0  every rule passes
+  1  a rule fails; the tests concerned are printed
+  2  interrupted
+  3  the server refuses or does not answer
+  4  wrong usage, such as a rule that is none
+"""
+
+
 class _Parser(argparse.ArgumentParser):
     """Ends with pytest's code for wrong usage; argparse's own, 2, would say that the run was interrupted."""
 
@@ -177,6 +212,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--shard", type=_positive, metavar="N", help="its shard to fill (default: 1)")
     _add_labels(command)
     command.set_defaults(action=_upload)
+
+    command = _command(commands, "gate", "judge an execution by rules", _GATE, _GATE_EXAMPLES)
+    command.add_argument("execution", metavar="EXECUTION", help="the execution's id")
+    command.add_argument("--rules", metavar="RULES", help="with commas between them; quote them for the shell")
+    command.add_argument("--baseline", metavar="BRANCH", help="the branch to compare with")
+    command.set_defaults(action=_gate)
     return parser
 
 
@@ -244,3 +285,8 @@ def _upload(options: argparse.Namespace) -> int:
     with TMSClient(options.token, options.url) as client:
         upload(client, options.files, target, options.suite, options.environment, Console())
     return ExitCode.OK
+
+
+def _gate(options: argparse.Namespace) -> int:
+    with TMSClient(options.token, options.url) as client:
+        return gate(client, options.execution, options.rules, options.baseline, Console())

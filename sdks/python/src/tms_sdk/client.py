@@ -17,7 +17,7 @@ from tms_sdk.errors import ApiError, Detail, ReportsRejected, Unreachable, Usage
 from tms_sdk.forms import ReportForm
 from tms_sdk.records import timestamp
 from tms_sdk.retry import RETRYABLE_STATUSES, Retry, retry_after_seconds
-from tms_sdk.wire import CancelledExecution, CreatedExecution, Execution, Receipt, StoredReports
+from tms_sdk.wire import CancelledExecution, CreatedExecution, Execution, GateVerdict, Receipt, StoredReports
 
 USER_AGENT = f"tms-sdk-python/{__version__}"
 
@@ -103,6 +103,11 @@ class TMSClient:
     def events(self, execution_id: str, after: int = 0) -> dict[str, Any]:
         """Return an execution's events with a number above `after`, oldest first."""
         return self._call("GET", f"/executions/{_segment(execution_id)}/events", query={"after": after})
+
+    def gate(self, execution_id: str, **query: str) -> GateVerdict:
+        """Judge an execution by rules; `query` may have `rules` and `baseline`. `pending` until it has ended."""
+        answer = self._call("GET", f"/executions/{_segment(execution_id)}/gate", query=query, expect=("verdict",))
+        return cast("GateVerdict", answer)
 
     def submit_results(self, execution_id: str, shard_id: str, results: Mapping[str, Any]) -> Receipt:
         """Submit a shard's results; sent again for the same shard, they replace the former.

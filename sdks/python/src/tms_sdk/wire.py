@@ -1,6 +1,7 @@
 """The shapes of the API's answers, for type checkers; at run time each is a plain dict.
 
-Source: `tms-integration-api.md`, contract rows X-006, X-018 to X-023, X-027 and X-052; of reports, `docs/formats.md`.
+Source: `tms-integration-api.md`, contract rows X-006, X-018 to X-023, X-027 and X-052; of reports, `docs/formats.md`;
+of gates, `docs/history.md`.
 """
 
 from typing import Any, Literal, NotRequired, TypedDict
@@ -95,3 +96,44 @@ class StoredReports(TypedDict):
     processedAt: str
     results: Counters
     files: list[FileAnswer]
+
+
+class NamedTest(TypedDict):
+    """A test over all executions."""
+
+    file: str | None
+    title: str
+    testId: str
+
+
+class RuleFinding(TypedDict):
+    """What one rule of a gate says; `value` is None where there is nothing to compare with, which passes.
+
+    `tests` are the first of `testsTotal`; `unlisted` were counted besides; `parts` are shards.
+    """
+
+    rule: str
+    value: float | None
+    percent: bool
+    passed: bool
+    tests: list[NamedTest]
+    testsTotal: int
+    unlisted: int
+    parts: list[str]
+
+
+class ComparedWith(TypedDict):
+    """The former executions of a branch, newest first."""
+
+    branch: str | None
+    executionIds: list[str]
+
+
+class GateVerdict(TypedDict):
+    """The answer of `GET /api/executions/{id}/gate`; pending, it has nothing else."""
+
+    executionId: str
+    verdict: Literal["passed", "failed", "pending"]
+    rules: list[RuleFinding]
+    comparedWith: ComparedWith | None
+    quarantined: list[NamedTest]
