@@ -87,3 +87,27 @@ async def test_an_execution_is_cancelled_from_the_page(tab: Tab, client: Client)
     await tab.see("A newer commit came")
     status, state = await client.ask("GET", f"/api/executions/{execution['executionId']}")
     assert (status, state["reason"]) == (200, "A newer commit came")
+
+
+async def test_tests_of_a_plan_come_in_one_by_one(tab: Tab, client: Client) -> None:
+    execution = await client.create(shards=1)
+    path = f"/api/executions/{execution['executionId']}"
+    tests = [PASSED | {"title": f"step {number}"} for number in range(1, 4)]
+    planned = [{"file": test["file"], "title": test["title"]} for test in tests]
+    page = await tab.open(f"/executions/{execution['executionId']}?tab=tests")
+
+    await client.ask("PUT", f"{path}/plan", {"mode": "queue", "tests": planned})
+    await tab.see("0 of 3 tests reported")
+    _, lease = await client.ask("POST", f"{path}/claims", {"runnerId": "ci-1"})
+    for number, test in enumerate(tests, 1):
+        record = {"runnerId": "ci-1", "leaseId": lease["leaseId"], "tests": [test]}
+        status, answer = await client.ask("POST", f"{path}/shards/1/tests", record)
+        assert (status, answer["accepted"]) == (200, 1), answer
+        await page.get_by_role("option", name=f"step {number}").wait_for()
+        await tab.see(f"{number} of 3 tests reported")
+    await client.submit(execution, 1)
+
+    await page.get_by_role("heading", name="Passed smoke on staging").wait_for()
+    assert await page.get_by_role("listbox", name="Tests").get_by_role("option").count() == 3
+    await page.get_by_role("tab", name="Live feed").click()
+    await page.get_by_role("log").get_by_text("Shard 1 was claimed by ci-1").wait_for()
