@@ -27,18 +27,18 @@ serve: $(VENV)/.demo ## Start the server on this machine, with its own Postgres,
 dashboard: $(DASHBOARD) ## Build the dashboard from dashboards/web
 
 test: $(VENV)/.dev $(DASHBOARD) ## Run all tests
-	@$(NPM) test
+	@$(NPM) run --silent test
 	@$(BIN)/pytest
 
 lint: $(VENV)/.dev $(WEB)/src/api/schema.ts ## Check style, format, types and the direction of imports
-	@$(NPM) run lint
+	@$(NPM) run --silent lint
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
 format: $(VENV)/.dev $(WEB)/node_modules/.installed ## Format the code and apply what can be mended by itself
-	@$(NPM) run format
+	@$(NPM) run --silent format
 	@$(BIN)/ruff format
 	@$(BIN)/ruff check --fix
 
@@ -92,16 +92,16 @@ $(VENV)/.bench: requirements/bench.txt $(VENV)/.dev
 	@touch $@
 
 # node and npm come from a package of the Python registry, so that nothing has to be there but Python and make.
-NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix $(WEB) --silent
+NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix $(WEB)
 
 $(WEB)/node_modules/.installed: $(WEB)/package.json $(WEB)/package-lock.json | $(VENV)/.demo
 	@echo "Installing what builds the dashboard into $(WEB)/node_modules ..."
-	@$(NPM) ci --ignore-scripts
+	@$(NPM) ci --ignore-scripts --loglevel error
 	@touch $@
 
 $(DASHBOARD): $(WEB)/node_modules/.installed $(WEB)/index.html $(WEB)/vite.config.ts $(shell find $(WEB)/src -type f -not -name schema.ts)
-	@$(NPM) run build -- --logLevel warn
+	@$(NPM) run --silent build -- --logLevel warn
 
 # Types of the API, from the server's own description of it.
 $(WEB)/src/api/schema.ts: $(WEB)/node_modules/.installed gateway/routes.py gateway/openapi.py $(wildcard gateway/wire/*.py)
-	@$(BIN)/python -m gateway | $(NPM) run types > /dev/null
+	@$(BIN)/python -m gateway | $(NPM) run --silent types > /dev/null
