@@ -136,8 +136,9 @@ function AwayBanner() {
   const passed = duration(Math.max(now - awaySince, 0));
   return (
     <p className="away" role="alert">
-      No connection to the server since {clock(awaySince)} ({passed}). What you see is from then; this page goes on by
-      itself as soon as it can, and misses nothing.
+      No connection to the server since {clock(awaySince)}
+      <span aria-hidden="true"> ({passed})</span>. What you see is from then; this page goes on by itself as soon as it
+      can, and misses nothing.
     </p>
   );
 }

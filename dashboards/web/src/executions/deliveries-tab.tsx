@@ -3,7 +3,7 @@
 import { useState } from "react";
 import { get } from "../api/client";
 import type { Execution } from "../api/types";
-import { Empty, Loading, Trouble } from "../ui/parts";
+import { Empty, Pending } from "../ui/parts";
 import { useLoaded } from "../ui/use-loaded";
 import { DeliveryTable } from "../webhooks/delivery-table";
 
@@ -19,8 +19,7 @@ export function DeliveriesTab({ execution }: { execution: Execution }) {
     (signal) => get("/api/executions/{executionId}/deliveries", { ids: { executionId }, query, signal }),
     EVERY_MS,
   );
-  if (page.error !== null && page.value === null) return <Trouble error={page.error} retry={page.reload} />;
-  if (page.value === null) return <Loading what="the deliveries" />;
+  if (page.value === null) return <Pending loaded={page} what="the deliveries" />;
   if (page.value.deliveries.length === 0) return <Empty>No webhook was told of this execution.</Empty>;
   return (
     <>

@@ -27,6 +27,7 @@ import { ExecutionWatch, type Seen } from "./watch";
 export function ExecutionView({ executionId, tab, shard }: { executionId: string; tab?: string; shard?: string }) {
   const [watch, setWatch] = useState(() => new ExecutionWatch(executionId));
 
+  // Each run of the effect has a watch of its own: one that was stopped does not begin again.
   useEffect(() => {
     const started = new ExecutionWatch(executionId);
     started.start();

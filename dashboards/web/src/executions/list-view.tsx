@@ -6,7 +6,7 @@ import type { Execution } from "../api/types";
 import { go, useQuery } from "../router";
 import { Link } from "../ui/link";
 import { Pages } from "../ui/pages";
-import { Ago, Choice, Empty, Loading, Text, Trouble, useTitle } from "../ui/parts";
+import { Ago, Choice, Empty, Pending, Text, useTitle } from "../ui/parts";
 import { Search } from "../ui/search";
 import { Badge } from "../ui/sign";
 import { useStore } from "../ui/store";
@@ -155,8 +155,7 @@ export function ListView() {
             )}
           </search>
         </div>
-        {page.error !== null && <Trouble error={page.error} retry={page.reload} />}
-        {page.value === null && page.error === null && <Loading what="executions" />}
+        <Pending loaded={page} what="executions" />
         {page.value !== null && <Ended executions={page.value.executions.filter(isFinished)} isFiltered={isFiltered} />}
         <Pages next={page.value?.nextCursor} />
       </section>

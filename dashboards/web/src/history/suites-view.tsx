@@ -7,7 +7,7 @@ import { running } from "../executions/running";
 import { go, useQuery } from "../router";
 import { Link } from "../ui/link";
 import { Pages, useCursor } from "../ui/pages";
-import { Ago, Empty, Loading, Text, Trouble, useTitle } from "../ui/parts";
+import { Ago, Empty, Pending, Text, useTitle } from "../ui/parts";
 import { Search } from "../ui/search";
 import { useStore } from "../ui/store";
 import { useLoaded } from "../ui/use-loaded";
@@ -48,8 +48,7 @@ export function SuitesView() {
           />
         </search>
       </div>
-      {page.error !== null && <Trouble error={page.error} retry={page.reload} />}
-      {last === null && page.error === null && <Loading what="the suites" />}
+      {last === null && <Pending loaded={page} what="the suites" />}
       {last?.length === 0 && <Empty>No execution of a suite has ended yet.</Empty>}
       <ul className="cards suites">
         {last?.map((suite) => (
@@ -84,8 +83,8 @@ export function SuiteView({ suite }: { suite: string }) {
   useTitle(`${suite} suite`);
 
   if (found === undefined) {
-    if (page.error !== null) return <Trouble error={page.error} retry={page.reload} />;
-    return page.value === null ? <Loading what="the suite" /> : <Empty>It has not run on this branch.</Empty>;
+    if (page.value === null) return <Pending loaded={page} what="the suite" />;
+    return <Empty>It has not run on this branch.</Empty>;
   }
   return (
     <div className="view">

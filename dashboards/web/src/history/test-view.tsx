@@ -7,7 +7,7 @@ import { isFlaky, TEST_TONES } from "../executions/verdict";
 import { go, useQuery } from "../router";
 import { Link } from "../ui/link";
 import { Pages, useCursor } from "../ui/pages";
-import { Ago, Empty, Loading, Text, Trouble, useTitle } from "../ui/parts";
+import { Ago, Empty, Pending, Text, useTitle } from "../ui/parts";
 import { Search } from "../ui/search";
 import { Badge } from "../ui/sign";
 import { useLoaded } from "../ui/use-loaded";
@@ -25,10 +25,7 @@ export function TestView({ testId }: { testId: string }) {
   const loaded = useLoaded(testId, (signal) => get("/api/tests/{testId}", { ids, signal }));
   const test = loaded.value;
   useTitle(test?.title ?? "Test");
-  if (test === null) {
-    if (loaded.error !== null) return <Trouble error={loaded.error} retry={loaded.reload} />;
-    return <Loading what="the test" />;
-  }
+  if (test === null) return <Pending loaded={loaded} what="the test" />;
   return (
     <div className="view">
       <header className={`head ${test.lastStatus}`}>
@@ -101,8 +98,7 @@ function Runs({ testId }: { testId: string }) {
           />
         </search>
       </div>
-      {page.error !== null && <Trouble error={page.error} retry={page.reload} />}
-      {runs === null && page.error === null && <Loading what="its runs" />}
+      <Pending loaded={page} what="its runs" />
       {runs?.length === 0 && <Empty>It has not run on this branch.</Empty>}
       {runs !== null && runs.length > 1 && <Durations runs={runs} />}
       {runs !== null && runs.length > 0 && <RunTable runs={runs} />}

@@ -3,7 +3,7 @@
 import { get } from "../api/client";
 import { useQuery } from "../router";
 import { Pages, useCursor } from "../ui/pages";
-import { Choice, Empty, Loading, Trouble, useTitle } from "../ui/parts";
+import { Choice, Empty, Pending, useTitle } from "../ui/parts";
 import { Search } from "../ui/search";
 import { useLoaded } from "../ui/use-loaded";
 import { TestTable } from "./test-table";
@@ -72,8 +72,7 @@ export function TestsView() {
           />
         </search>
       </div>
-      {page.error !== null && <Trouble error={page.error} retry={page.reload} />}
-      {page.value === null && page.error === null && <Loading what="the tests" />}
+      <Pending loaded={page} what="the tests" />
       {page.value?.tests.length === 0 && <Empty>No test that is so has run.</Empty>}
       {page.value !== null && page.value.tests.length > 0 && <TestTable title="Tests" tests={page.value.tests} />}
       <Pages next={page.value?.nextCursor} first="First" more="More" />

@@ -3,6 +3,7 @@
 import { type ReactNode, useEffect, useId, useRef } from "react";
 import { Away, Refusal } from "../api/client";
 import { useQuery } from "../router";
+import type { Loaded } from "./use-loaded";
 import { useNow } from "./use-now";
 import { ago, visible, wholeMoment } from "./words";
 
@@ -48,6 +49,12 @@ export function Trouble({ error, retry }: { error: Error; retry?: () => void }) 
       )}
     </div>
   );
+}
+
+/** What is to be said while something that was asked for is not there: that it comes, or why not. */
+export function Pending({ loaded, what }: { loaded: Loaded<unknown>; what: string }) {
+  if (loaded.error !== null) return <Trouble error={loaded.error} retry={loaded.reload} />;
+  return loaded.value === null ? <Loading what={what} /> : null;
 }
 
 export function Empty({ children }: { children: ReactNode }) {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ago, duration, percent, visible } from "./words";
+import { ago, bytes, duration, percent, visible } from "./words";
 
 describe("a duration", () => {
   it.each([
@@ -28,6 +28,10 @@ it("does not round a few failures away", () => {
   expect(percent(0)).toBe("0 %");
   expect(percent(0.0004)).toBe("<0.1 %");
   expect(percent(0.5)).toBe("50 %");
+});
+
+it("gives sizes in units that are easy to read", () => {
+  expect([0, 999, 4200, 123_456_789].map(bytes)).toEqual(["0 B", "999 B", "4.2 kB", "123 MB"]);
 });
 
 describe("strangers' text", () => {

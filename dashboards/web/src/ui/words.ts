@@ -88,3 +88,12 @@ export function visible(text: string, longest = Number.POSITIVE_INFINITY): strin
     (mark) => `\u27e8${mark.codePointAt(0)?.toString(16).toUpperCase().padStart(4, "0")}\u27e9`,
   );
 }
+
+const UNITS = ["B", "kB", "MB", "GB", "TB"];
+
+/** A size: `312 B`, `4.2 MB`. */
+export function bytes(size: number): string {
+  const power = size < 1000 ? 0 : Math.min(Math.floor(Math.log10(size) / 3), UNITS.length - 1);
+  const value = size / 1000 ** power;
+  return `${power === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${UNITS[power]}`;
+}

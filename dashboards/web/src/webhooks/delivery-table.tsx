@@ -5,7 +5,7 @@ import { ask, get } from "../api/client";
 import type { Delivery } from "../api/types";
 import { Json } from "../executions/events-tab";
 import { Link } from "../ui/link";
-import { Ago, Dialog, Loading, Text, Trouble } from "../ui/parts";
+import { Ago, Dialog, Pending, Text, Trouble } from "../ui/parts";
 import { Badge } from "../ui/sign";
 import { useLoaded } from "../ui/use-loaded";
 import { duration, plural, wholeMoment } from "../ui/words";
@@ -110,8 +110,7 @@ function DeliveryDialog({ delivery, changed, close }: { delivery: Delivery; chan
         , written {wholeMoment(delivery.createdAt)}
         {delivery.nextAttemptAt !== null && `, tried next ${wholeMoment(delivery.nextAttemptAt)}`}
       </p>
-      {loaded.error !== null && <Trouble error={loaded.error} retry={loaded.reload} />}
-      {details === null && loaded.error === null && <Loading what="its attempts" />}
+      <Pending loaded={loaded} what="its attempts" />
       {details !== null && (
         <>
           <h3>{plural(details.attempts.length, "attempt")}</h3>

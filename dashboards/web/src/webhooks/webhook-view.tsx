@@ -6,7 +6,7 @@ import type { DeliveryStatus, Webhook, WebhookEvent } from "../api/types";
 import { useQuery } from "../router";
 import { Link } from "../ui/link";
 import { Pages, useCursor } from "../ui/pages";
-import { Ago, Choice, Dialog, Empty, Loading, Text, Trouble, useTitle } from "../ui/parts";
+import { Ago, Choice, Dialog, Empty, Pending, Text, useTitle } from "../ui/parts";
 import { Badge } from "../ui/sign";
 import { useLoaded } from "../ui/use-loaded";
 import { duration, plural } from "../ui/words";
@@ -28,10 +28,7 @@ export function WebhookView({ webhookId }: { webhookId: string }) {
   const webhook = loaded.value;
   useTitle(webhook?.url ?? "Webhook");
 
-  if (webhook === null) {
-    if (loaded.error !== null) return <Trouble error={loaded.error} retry={loaded.reload} />;
-    return <Loading what="the webhook" />;
-  }
+  if (webhook === null) return <Pending loaded={loaded} what="the webhook" />;
   const { tone, word } = health(webhook);
   return (
     <div className="view">
@@ -231,8 +228,7 @@ function Log({ webhook, changed }: { webhook: Webhook; changed: () => void }) {
           />
         </search>
       </div>
-      {page.error !== null && <Trouble error={page.error} retry={page.reload} />}
-      {page.value === null && page.error === null && <Loading what="the deliveries" />}
+      <Pending loaded={page} what="the deliveries" />
       {page.value?.deliveries.length === 0 && <Empty>Nothing was sent that is so.</Empty>}
       {page.value !== null && page.value.deliveries.length > 0 && (
         <DeliveryTable

@@ -4,13 +4,13 @@ import { get } from "../api/client";
 import { useQuery } from "../router";
 import { Link } from "../ui/link";
 import { Pages, useCursor } from "../ui/pages";
-import { Ago, Choice, Empty, Loading, Text, Trouble, useTitle } from "../ui/parts";
+import { Ago, Choice, Empty, Pending, Text, useTitle } from "../ui/parts";
 import { Badge } from "../ui/sign";
 import { useLoaded } from "../ui/use-loaded";
 import { health } from "./health";
 
-// Looking at webhooks counts against the same limit of requests an hour as changing them.
-const EVERY_MS = 120_000;
+// Seldom, for looking at webhooks counts against the same limit of requests an hour as changing them.
+const EVERY_MS = 300_000;
 const STATUSES = [
   ["active", "active"],
   ["inactive", "paused"],
@@ -42,8 +42,7 @@ export function WebhooksView() {
           </button>
         </search>
       </div>
-      {page.error !== null && <Trouble error={page.error} retry={page.reload} />}
-      {page.value === null && page.error === null && <Loading what="webhooks" />}
+      <Pending loaded={page} what="webhooks" />
       {page.value?.webhooks.length === 0 && (
         <Empty>
           No webhook is registered{status !== "" && " that is so"}. <a href="/api/docs">POST /api/webhooks</a> registers
