@@ -50,7 +50,7 @@ export default function Chart({ title, moments, lines, inWords, most, height = 1
         cursor: { y: false, drag: { x: false, y: false } },
         // A step each, however much time lies between: what runs in bursts would be a heap otherwise.
         scales: {
-          x: { time: false, range: (_, low, high) => [low - 0.5, high + 0.5] },
+          x: { time: false, range: () => [-0.5, moments.length - 0.5] },
           y: { range: (_, __, high) => [0, most ?? Math.max(high * 1.1, 1)] },
         },
         axes: [
