@@ -2,6 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 
+from aiohttp import web
+
+PAGE = "text/html"
+OFFERED = ("application/json", "application/xml", "text/xml", "application/ctrf+json", PAGE)
+"""What a report can be had in."""
+
 
 def takes_gzip(accepted: str) -> bool:
     """Whether gzip is among the encodings of an `Accept-Encoding`."""
@@ -23,6 +29,16 @@ def preferred(accepted: str, offered: Sequence[str]) -> str:
         return next((weights[one] for one in ranges if one in weights), 0.0)
 
     return max(offered, key=liking)
+
+
+def wants_page(request: web.Request) -> bool:
+    """Whether it likes HTML best, as browsers do and no program."""
+    return preferred(request.headers.get("Accept", "*/*"), OFFERED) == PAGE
+
+
+def is_visitor(request: web.Request) -> bool:
+    """Whether somebody opened a link in a browser, which shows no credential."""
+    return "Authorization" not in request.headers and wants_page(request)
 
 
 def _weighted(header: str) -> Iterator[tuple[str, float]]:

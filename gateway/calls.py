@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from aiohttp import web
 
-from gateway.accepts import takes_gzip
+from gateway import accepts
 from gateway.middleware import bodies, forms, idempotency, limits
 from gateway.middleware.authentication import Authentication
 from gateway.middleware.idempotency import Marks
@@ -41,6 +41,7 @@ class Access(StrEnum):
 
     API_TOKEN = "apiToken"  # noqa: S105 - a name, not a token
     WEBHOOK_TOKEN = "webhookToken"  # noqa: S105 - as above
+    SIGNED_URL = "signedUrl"  # or an API token
     OPEN = "open"
 
 
@@ -108,6 +109,9 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
         refusals: statuses that its own errors have, beside those that follow from the rest of the route.
         body, query: the structs they are read into.
         takes_files: the body is a file, or several as a form; the handler gets a list of `forms.SentFile`.
+        streams_body: the body is a file of any size, which the handler reads by itself.
+        is_repeatable: the same POST again changes nothing by itself, so that it takes no `Idempotency-Key`.
+        visitors: answers a browser that shows no credential and wants a page; others are answered as ever.
         body_may_lack: the body may be left out.
         media, other_media: what the answer is written in, and in what else where `Accept` asks for it.
         stream: the handler takes the framework's request, authenticates and answers by itself.
@@ -126,6 +130,9 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     body: Any = None
     body_may_lack: bool = False
     takes_files: bool = False
+    streams_body: bool = False
+    is_repeatable: bool = False
+    visitors: StreamHandler | None = None
     query: type[msgspec.Struct] | None = None
     media: str = JSON
     other_media: tuple[str, ...] = ()
@@ -147,6 +154,8 @@ def serve(route: Route, services: Services, authentication: Authentication) -> S
     statuses = {kind: int(status) for status, kind in reversed(route.answers.items())}
 
     async def handle(request: web.Request) -> web.StreamResponse:
+        if route.visitors is not None and accepts.is_visitor(request):
+            return await route.visitors(request)
         principal = await _principal(route, authentication, request)
         if route.is_limited and principal is not None:
             most = services.settings.limit_webhooks
@@ -163,7 +172,7 @@ def serve(route: Route, services: Services, authentication: Authentication) -> S
         content = await route.handler(call)
         if isinstance(content, web.StreamResponse):
             return content
-        return _answer(request, statuses.get(type(content), success), content, route.media)
+        return answer(request, statuses.get(type(content), success), content, route.media)
 
     return handle
 
@@ -173,17 +182,20 @@ async def _principal(route: Route, authentication: Authentication, request: web.
         return None
     if route.access is Access.WEBHOOK_TOKEN:
         return await authentication.of_runner(request)
+    if route.access is Access.SIGNED_URL and "Authorization" not in request.headers:
+        return await authentication.of_url(request)
     principal = await authentication.of_request(request)
     if route.permission is not None:
         principal.require(route.permission)
     return principal
 
 
-def _answer(request: web.Request, status: int, content: Any, media: str) -> web.Response:  # noqa: ANN401 - any struct
+def answer(request: web.Request, status: int, content: Any, media: str) -> web.Response:  # noqa: ANN401 - any struct
+    """Content as it is sent: compressed where that is worth it."""
     body = content if isinstance(content, bytes) else _encoder.encode(content)
-    answer = web.Response(status=status, body=body, headers=_headers if media == JSON else {"Content-Type": media})
+    written = web.Response(status=status, body=body, headers=_headers if media == JSON else {"Content-Type": media})
     if len(body) > _COMPRESSED_FROM:
-        answer.headers["Vary"] = "Accept-Encoding"
-        if takes_gzip(request.headers.get("Accept-Encoding", "")):
-            answer.enable_compression(web.ContentCoding.gzip)
-    return answer
+        written.headers["Vary"] = "Accept-Encoding"
+        if accepts.takes_gzip(request.headers.get("Accept-Encoding", "")):
+            written.enable_compression(web.ContentCoding.gzip)
+    return written

@@ -17,7 +17,8 @@ Json = dict[str, Any]
 
 _PARAMETER = re.compile(r"\{(\w+)\}")
 _REF = "#/components/schemas/{name}"
-_PATH_SCHEMAS: dict[str, Json] = {"shardId": {"type": "string", "pattern": "^[1-9][0-9]{0,3}$"}}
+_NUMBER: Json = {"type": "string", "pattern": "^[1-9][0-9]{0,3}$"}
+_PATH_SCHEMAS: dict[str, Json] = {"shardId": _NUMBER, "part": _NUMBER}
 _ANY_ID: Json = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}
 _KEY: Json = {
     "name": HEADER,
@@ -36,9 +37,11 @@ _FILES: Json = {
     "application/xml": {"schema": {"type": "string"}},
     "application/json": {"schema": {"type": "object"}},
 }
+_ANY_FILE: Json = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 _SCHEMES: Json = {
     Access.API_TOKEN: {"type": "http", "scheme": "bearer", "description": "An API token"},
     Access.WEBHOOK_TOKEN: {"type": "http", "scheme": "bearer", "description": "The webhookToken of the execution"},
+    Access.SIGNED_URL: {"type": "apiKey", "in": "query", "name": "signature", "description": "As URLs given out have"},
 }
 
 
@@ -75,13 +78,24 @@ def refusals(route: Route) -> list[HTTPStatus]:
         found.add(HTTPStatus.NOT_FOUND)
     if route.query is not None or route.method == "POST":
         found.add(HTTPStatus.UNPROCESSABLE_ENTITY)
-    if route.body is not None or route.takes_files:
+    if route.body is not None or route.takes_files or route.streams_body:
         found |= {
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
             HTTPStatus.UNPROCESSABLE_ENTITY,
         }
     return sorted(found)
+
+
+def security(route: Route) -> list[Json]:
+    """What a caller of a route proves itself with; one of these is enough."""
+    match route.access:
+        case Access.OPEN:
+            return []
+        case Access.SIGNED_URL:
+            return [{Access.API_TOKEN.value: []}, {Access.SIGNED_URL.value: []}]
+        case _:
+            return [{route.access.value: []}]
 
 
 class _Schemas:
@@ -112,7 +126,7 @@ def _operation(route: Route, schemas: _Schemas) -> Json:
         "operationId": _name(route),
         "summary": route.summary,
         "tags": [route.family.value],
-        "security": [] if route.access is Access.OPEN else [{route.access.value: []}],
+        "security": security(route),
         "parameters": _parameters(route, schemas),
         "responses": _responses(route, schemas),
     }
@@ -123,6 +137,8 @@ def _operation(route: Route, schemas: _Schemas) -> Json:
         operation["requestBody"] = {"required": not route.body_may_lack, "content": content}
     if route.takes_files:
         operation["requestBody"] = {"required": True, "content": _FILES}
+    if route.streams_body:
+        operation["requestBody"] = {"required": True, "content": _ANY_FILE}
     return operation
 
 
@@ -142,7 +158,7 @@ def _parameters(route: Route, schemas: _Schemas) -> list[Json]:
             {"name": name, "in": "query", "required": name in required, "schema": _without_null(schema)}
             for name, schema in properties.items()
         ]
-    if route.method == "POST":
+    if route.method == "POST" and not route.is_repeatable:
         parameters.append(_KEY)
     return parameters
 
@@ -157,12 +173,11 @@ def _without_null(schema: Json) -> Json:
 
 def _responses(route: Route, schemas: _Schemas) -> Json:
     media = "text/event-stream" if route.stream else route.media.partition(";")[0]
+    others: Json = {other: {"schema": {}} for other in route.other_media}
     responses: Json = {
-        str(int(status)): {"description": status.phrase, "content": {media: {"schema": schemas.of(kind)}}}
+        str(int(status)): {"description": status.phrase, "content": {media: {"schema": schemas.of(kind)}} | others}
         for status, kind in route.answers.items()
     }
-    success = str(int(next(iter(route.answers))))
-    responses[success]["content"] |= {other: {"schema": {}} for other in route.other_media}
     if route.stream:
         responses["101"] = {"description": "A websocket, where the request asks for one"}
     error = {"application/json": {"schema": schemas.of(ErrorBody)}}

@@ -5,9 +5,15 @@ from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from gateway.accepts import PAGE
 from gateway.calls import HTML, JSON, Access, Family, Route
 from gateway.handlers import (
+    artifact_files,
+    artifact_uploads,
+    artifacts,
+    badges,
     claims,
+    dashboard,
     deliveries,
     documentation,
     execution_details,
@@ -27,6 +33,8 @@ from gateway.handlers import (
     webhooks,
 )
 from gateway.live import endpoint as live
+from gateway.wire import artifacts as wire_artifacts
+from gateway.wire import badges as wire_badges
 from gateway.wire import deliveries as wire_deliveries
 from gateway.wire import executions as wire_executions
 from gateway.wire import gate as wire_gate
@@ -42,10 +50,13 @@ from gateway.wire import reports as wire_reports
 from gateway.wire import results as wire_results
 from gateway.wire import tokens as wire_tokens
 from gateway.wire import webhooks as wire_webhooks
+from orchestrator.artifacts import kinds
 from orchestrator.identity.roles import Permission
 
 OK, CREATED, ACCEPTED = HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED
+PARTIAL, SAME, RANGE = HTTPStatus.PARTIAL_CONTENT, HTTPStatus.NOT_MODIFIED, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
 MISSING, CONFLICT, WRONG = HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY
+TOO_LARGE = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 READ, WRITE, MANAGE = Permission.READ_EXECUTIONS, Permission.WRITE_EXECUTIONS, Permission.MANAGE_TOKENS
 HOOKS = Permission.MANAGE_WEBHOOKS
 
@@ -129,6 +140,28 @@ ROUTES = (
     Route(method="POST", path="/api/executions/{executionId}/shards/{shardId}/tests", handler=streams.tests,
           permission=WRITE, summary="Report tests of a running shard as they end",
           body=wire_plans.StreamTests, answers={OK: wire_plans.StreamAnswer}, refusals=(CONFLICT,)),
+    Route(method="POST", path="/api/executions/{executionId}/artifacts", handler=artifacts.upload, permission=WRITE,
+          summary="Send a file of a shard", streams_body=True, is_repeatable=True, query=wire_artifacts.ArtifactUpload,
+          answers={CREATED: wire_artifacts.Artifact}),
+    Route(method="GET", path="/api/executions/{executionId}/artifacts", handler=artifacts.page, permission=READ,
+          summary="List an execution's files",
+          query=wire_artifacts.ArtifactQuery, answers={OK: wire_artifacts.ArtifactPage}),
+    Route(method="POST", path="/api/executions/{executionId}/artifact-uploads", handler=artifact_uploads.begin,
+          permission=WRITE, summary="Begin, or find again, a file that is sent in parts", is_repeatable=True,
+          body=wire_artifacts.NewArtifact, answers={CREATED: wire_artifacts.Artifact}),
+    Route(method="GET", path="/api/executions/{executionId}/artifacts/{artifactId}", handler=artifacts.show,
+          permission=READ, summary="Look at a file, or at what is missing of it",
+          answers={OK: wire_artifacts.Artifact}),
+    Route(method="DELETE", path="/api/executions/{executionId}/artifacts/{artifactId}", handler=artifacts.delete,
+          permission=WRITE, summary="Delete a file", answers={OK: wire_artifacts.ArtifactDeleted}),
+    Route(method="PUT", path="/api/executions/{executionId}/artifacts/{artifactId}/parts/{part}",
+          handler=artifact_uploads.part, permission=WRITE, summary="Send one part of a file", streams_body=True,
+          answers={OK: wire_artifacts.PartReceived}, refusals=(CONFLICT,)),
+    Route(method="POST", path="/api/executions/{executionId}/artifacts/{artifactId}/complete",
+          handler=artifact_uploads.complete, permission=WRITE, summary="Put the parts of a file together",
+          is_repeatable=True, answers={OK: wire_artifacts.Artifact}, refusals=(CONFLICT, TOO_LARGE)),
+    Route(method="GET", path="/api/badges", handler=badges.link, permission=READ,
+          summary="The URL of a suite's badge", query=wire_badges.BadgeQuery, answers={OK: wire_badges.BadgeLink}),
     Route(method="POST", path="/api/webhooks/executions/{executionId}", handler=inbound_events.receive,
           summary="Tell of an execution, as its runner", access=Access.WEBHOOK_TOKEN,
           body=wire_events.AnyInboundEvent, answers={OK: wire_events.EventAccepted}, refusals=(CONFLICT,)),
@@ -184,16 +217,25 @@ ROUTES = (
     Route(method="GET", path="/reports/{executionId}/shard-{shardId}.ctrf.json", handler=report_files.shard_ctrf,
           permission=READ, summary="Report of a shard in CTRF JSON", media=report_files.CTRF,
           answers={OK: dict[str, Any]}),
-    Route(method="GET", path="/reports/{executionId}", handler=reports.report, permission=READ,
-          summary="Report of an execution", other_media=(report_files.JUNIT, report_files.CTRF),
+    Route(method="GET", path="/reports/{executionId}", handler=reports.report, visitors=dashboard.page,
+          permission=READ, summary="Report of an execution", other_media=(report_files.JUNIT, report_files.CTRF, PAGE),
           answers={OK: wire_reports.Report}),
-    Route(method="GET", path="/reports/{executionId}/shard-{shardId}", handler=reports.shard_report, permission=READ,
-          summary="Report of a shard", other_media=(report_files.JUNIT, report_files.CTRF),
+    Route(method="GET", path="/reports/{executionId}/shard-{shardId}", handler=reports.shard_report,
+          visitors=dashboard.page, permission=READ, summary="Report of a shard",
+          other_media=(report_files.JUNIT, report_files.CTRF, PAGE),
           answers={OK: wire_reports.ShardReport}),
-    Route(method="GET", path="/logs/{executionId}", handler=reports.logs, permission=READ,
-          summary="Names of an execution's logs", answers={OK: wire_reports.ShardLogs}),
-    Route(method="GET", path="/artifacts/{executionId}", handler=reports.artifacts, permission=READ,
-          summary="Names of an execution's artifacts", answers={OK: wire_reports.ShardArtifacts}),
+    Route(method="GET", path="/logs/{executionId}", handler=reports.logs, visitors=dashboard.page, permission=READ,
+          summary="An execution's logs", other_media=(PAGE,), answers={OK: wire_reports.ShardLogs}),
+    Route(method="GET", path="/artifacts/{executionId}", handler=reports.artifacts, visitors=dashboard.page,
+          permission=READ, summary="An execution's artifacts", other_media=(PAGE,),
+          answers={OK: wire_reports.ShardArtifacts}),
+    Route(method="GET", path="/artifacts/{executionId}/files/{artifactId}", handler=artifact_files.send,
+          access=Access.SIGNED_URL, permission=READ, summary="The bytes of an artifact", media=artifact_files.BYTES,
+          other_media=kinds.SHOWN, query=wire_artifacts.FileQuery,
+          answers={OK: bytes, PARTIAL: bytes, SAME: bytes}, refusals=(RANGE,)),
+    Route(method="GET", path="/badges/{testSuite}.svg", handler=badges.show, access=Access.OPEN,
+          family=Family.SERVICE, summary="A suite's badge", media=badges.SVG,
+          query=wire_badges.SignedBadgeQuery, answers={OK: str, SAME: str}),
     Route(method="GET", path="/api/openapi.json", handler=documentation.document, access=Access.OPEN,
           family=Family.SERVICE, summary="This document", media=JSON, answers={OK: dict[str, Any]}),
     Route(method="GET", path="/api/docs", handler=documentation.page, access=Access.OPEN,

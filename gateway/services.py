@@ -8,6 +8,7 @@ from aiohttp import web
 from actors.couriers import Couriers
 from actors.mailbox import Mailbox
 from orchestrator.config import Settings
+from storage.blobs import Blobs
 from storage.bus import Bus
 from storage.counters import Counters
 from storage.postgres import Reader
@@ -25,6 +26,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
         mailbox: the only way to change an execution.
         couriers: deliver webhooks.
         bus: news of commits.
+        blobs: bytes of artifacts.
         counters: of requests, shared by all gateways.
         secret_key: key of derived secrets (webhook tokens), and of those kept sealed.
         actors: kind (`owner`, `courier`) to how each of them is asked for its numbers, in order.
@@ -35,6 +37,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     mailbox: Mailbox
     couriers: Couriers
     bus: Bus
+    blobs: Blobs
     counters: Counters
     secret_key: bytes
     actors: Mapping[str, Sequence[ActorStatus]]

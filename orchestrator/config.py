@@ -13,6 +13,7 @@ from typing import Annotated, Self, get_type_hints
 import msgspec
 from msgspec import Meta
 
+from orchestrator.artifacts.model import MOST_BYTES
 from orchestrator.errors import Misconfigured
 
 PREFIX = "TMS_"
@@ -21,6 +22,7 @@ PREFIX = "TMS_"
 HttpUrl = Annotated[str, Meta(pattern=r"^https?://")]
 PostgresUrl = Annotated[str, Meta(pattern=r"^postgres(ql)?://")]
 RedisUrl = Annotated[str, Meta(pattern=r"^(rediss?|unix)://")]
+StoreUrl = Annotated[str, Meta(pattern=r"^(s3|gs|az)://[^/]")]
 LongSecret = Annotated[str, Meta(min_length=32)]
 Token = Annotated[str, Meta(min_length=16)]
 PartitionCount = Annotated[int, Meta(ge=1, le=1024)]
@@ -93,6 +95,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         int, Meta(ge=1024, description="largest request body in bytes, before and after decompression")
     ] = 32 * 1024 * 1024
     retention_months: Annotated[int, Meta(ge=0, description="whole months of test rows to keep; 0 keeps all")] = 0
+    artifacts_url: Annotated[
+        StoreUrl | None,
+        Meta(description="where artifacts are kept, s3://…, gs://… or az://…; unset: a folder in the data folder"),
+    ] = None
+    artifact_bytes: Annotated[int, Meta(ge=1, le=MOST_BYTES, description="largest artifact in bytes")] = 512 * 1024**2
+    artifact_execution_bytes: Annotated[
+        int, Meta(ge=1, description="bytes of all artifacts of one execution at the most")
+    ] = 10 * 1024**3
+    artifact_days: Annotated[
+        int, Meta(ge=0, description="days to keep artifacts after their execution ended; 0 keeps all")
+    ] = 0
     request_wait_seconds: Annotated[
         float, Meta(gt=0, description="longest wait of a request for an absent database or owner before a 503")
     ] = 15.0

@@ -11,6 +11,7 @@
     ├── Conflict              the state does not allow it
     │   └── StaleOwner        a newer owner has taken the partition
     ├── TooLarge              the body is over a limit
+    ├── RangeNotSatisfiable   a part of a file is asked for that it does not have
     ├── UnsupportedMedia      a body in a form or compression that is not read here
     ├── AddressRefused        webhooks may not go to this address
     ├── RateLimited           too many requests; retry after a while
@@ -115,6 +116,20 @@ class TooLarge(TMSError):
     """The request is over a limit of size."""
 
     code = "PAYLOAD_TOO_LARGE"
+
+
+class RangeNotSatisfiable(TMSError):
+    """A part of a file is asked for that it does not have.
+
+    Attributes:
+        size: of the file, in bytes.
+    """
+
+    code = "RANGE_NOT_SATISFIABLE"
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"The file has {size} bytes, and none of those asked for")
+        self.size = size
 
 
 class UnsupportedMedia(TMSError):

@@ -13,13 +13,15 @@ log = structlog.get_logger(__name__)
 
 LOOK_SECONDS = 1.0
 AGAIN_SECONDS = 60.0
+RESTS = 2
+"""Seconds of rest for each second of work."""
 
 
 class Historian:
-    """Digests one execution after the other, and rests as long after each as it took.
+    """Digests one execution after the other, and rests twice as long after each as it took.
 
-    So it takes half of a core of the database at the most, and what it has not come to waits in the database. There
-    may be as many historians as there are servers.
+    So it takes a third of a core of the database at the most, and what it has not come to waits there. There may be as
+    many historians as there are servers.
     """
 
     def __init__(self, database_url: str) -> None:
@@ -59,4 +61,4 @@ class Historian:
             log.warning("an execution cannot be digested", execution_id=execution.execution_id, error=str(error))
         if execution is None and not await digests.register(connection):
             return LOOK_SECONDS
-        return clock() - began
+        return RESTS * (clock() - began)

@@ -24,7 +24,8 @@ from orchestrator.errors import Misconfigured, TMSError
 from orchestrator.webhooks.addresses import Policy
 from server.historian import Historian
 from server.stores import Stores, check, open_stores, prepare
-from storage import identity, postgres, retention
+from storage import artifact_sweep, identity, postgres, retention
+from storage.blobs import Blobs
 from storage.bus import Bus
 from storage.counters import Counters
 from storage.postgres import Reader
@@ -32,6 +33,7 @@ from storage.postgres import Reader
 log = structlog.get_logger(__name__)
 
 MAINTENANCE_SECONDS = 3600
+ARTIFACTS_FOLDER = "artifacts"
 
 
 @asynccontextmanager
@@ -54,6 +56,7 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
         Misconfigured, Unavailable: it cannot start like this; nothing is left running.
     """
     key = secret_key(settings)
+    blobs = Blobs.open(settings.artifacts_url, settings.data_dir / ARTIFACTS_FOLDER)
     async with AsyncExitStack() as stack:
         where, ray = await _side_by_side(stack, settings)
         partitions = await prepare(settings, where.database_url)
@@ -68,7 +71,7 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(counters.close)
         mailbox = Mailbox(ray.owners, settings.request_wait_seconds)
         stack.push_async_callback(mailbox.close)
-        for upkeep in (maintain_for_ever(settings, where.database_url), Historian(where.database_url).work()):
+        for upkeep in (maintain_for_ever(settings, where.database_url, blobs), Historian(where.database_url).work()):
             stack.callback(asyncio.create_task(upkeep).cancel)
         yield Services(
             settings=settings,
@@ -76,6 +79,7 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
             mailbox=mailbox,
             couriers=Couriers(ray.couriers, settings.request_wait_seconds),
             bus=bus,
+            blobs=blobs,
             counters=counters,
             secret_key=key,
             actors={
@@ -145,7 +149,7 @@ def _kept_key(path: Path) -> bytes:
     return path.read_bytes()
 
 
-async def maintain_for_ever(settings: Settings, database_url: str) -> None:
+async def maintain_for_ever(settings: Settings, database_url: str, blobs: Blobs) -> None:
     """Months ahead and retention: at once, for a server may never be up for an hour, and then every hour."""
     while True:
         try:
@@ -153,6 +157,7 @@ async def maintain_for_ever(settings: Settings, database_url: str) -> None:
                 await retention.maintain(connection, datetime.now(UTC), settings.retention_months)
                 await retention.forget_deliveries(connection, datetime.now(UTC))
                 await retention.forget_history(connection, datetime.now(UTC))
+                await artifact_sweep.sweep(connection, blobs, datetime.now(UTC), settings.artifact_days)
         except (TMSError, OSError, postgres.DatabaseError) as error:
             log.warning("maintenance failed; it is tried again in an hour", error=str(error))
         await asyncio.sleep(MAINTENANCE_SECONDS)

@@ -76,17 +76,27 @@ async def claim(connection: Connection, but_not: list[str]) -> Undigested | None
         connection: inside a transaction.
         but_not: executions to leave alone.
     """
-    row = await connection.fetchrow(
-        "SELECT d.execution_id, d.tenant_id, d.number, d.suite_branch_id, e.test_suite, d.ended_at, d.was_digested,"
-        " e.seq FROM executions AS e JOIN digested_executions AS d USING (execution_id)"
-        " WHERE e.ended_at IS NOT NULL AND NOT e.digested AND e.execution_id <> ALL($1)"
-        " ORDER BY e.ended_at, e.execution_id LIMIT 1 FOR UPDATE OF d SKIP LOCKED",
-        but_not,
-    )
-    return None if row is None else Undigested(*row)
+    while True:
+        execution_id = await connection.fetchval(
+            "SELECT d.execution_id FROM executions AS e JOIN digested_executions AS d USING (execution_id)"
+            " WHERE e.ended_at IS NOT NULL AND NOT e.digested AND e.execution_id <> ALL($1)"
+            " ORDER BY e.ended_at, e.execution_id LIMIT 1 FOR UPDATE OF d SKIP LOCKED",
+            but_not,
+        )
+        if execution_id is None:
+            return None
+        # Read once it is held: another historian may just have let go of it, with its work done.
+        row = await connection.fetchrow(
+            "SELECT d.execution_id, d.tenant_id, d.number, d.suite_branch_id, e.test_suite, d.ended_at,"
+            " d.was_digested, e.seq FROM executions AS e JOIN digested_executions AS d USING (execution_id)"
+            " WHERE e.execution_id = $1 AND NOT e.digested",
+            execution_id,
+        )
+        if row is not None:
+            return Undigested(*row)
 
 
-async def digest(connection: Connection, execution: Undigested, *, oldest: datetime, now: datetime) -> int:
+async def digest(connection: Connection, execution: Undigested, *, oldest: datetime, now: datetime) -> None:
     """Write an execution's results into history.
 
     Args:
@@ -94,25 +104,22 @@ async def digest(connection: Connection, execution: Undigested, *, oldest: datet
         execution: as it was claimed.
         oldest: what ended before is too old for history, and only marked.
         now: the present.
-
-    Returns:
-        How many tests it has.
     """
-    tests = 0
     if execution.ended_at >= oldest:
         await connection.execute(f"SET LOCAL statement_timeout = '{_STATEMENT_TIMEOUT}'")
         # Of one tenant one at a time: two would wait for each other's tests.
         await connection.execute("SELECT pg_advisory_xact_lock($1, hashint8($2))", _LOCK, execution.tenant_id)
         if execution.was_digested:
             await _take_back(connection, execution)
-        tests = await _write(connection, execution)
-        await quarantines.end_passed(connection, execution.tenant_id, execution.execution_id, now)
+        await _write(connection, execution)
+        await quarantines.end_passed(
+            connection, execution.tenant_id, execution.execution_id, ended_at=execution.ended_at, now=now
+        )
     # Not where the owner has committed a change since it was claimed: that is to be digested too.
     await connection.execute(
         "UPDATE executions SET digested = true WHERE execution_id = $1 AND seq = $2",
         *(execution.execution_id, execution.seq),
     )
-    return tests
 
 
 async def _take_back(connection: Connection, execution: Undigested) -> None:
@@ -148,17 +155,15 @@ async def _take_back(connection: Connection, execution: Undigested) -> None:
     )
 
 
-async def _write(connection: Connection, execution: Undigested) -> int:
-    tests: int = await connection.fetchval(
-        f"WITH reported AS MATERIALIZED ({REPORTED}), runs AS ({_INTO_RUNS}), tests AS ({_INTO_TESTS}),"  # noqa: S608 - our own words
-        f" records AS ({_INTO_RECORDS}) SELECT count(*) FROM reported",
+async def _write(connection: Connection, execution: Undigested) -> None:
+    await connection.execute(
+        f"WITH reported AS MATERIALIZED ({REPORTED}), runs AS ({_INTO_RUNS}), tests AS ({_INTO_TESTS}) {_INTO_RECORDS}",
         *(execution.execution_id, execution.ended_at, execution.number, execution.tenant_id),
         *(execution.suite_branch_id, execution.test_suite),
     )
     await connection.execute(
         "UPDATE digested_executions SET was_digested = true WHERE execution_id = $1", execution.execution_id
     )
-    return tests
 
 
 _DIGESTED = "test_id IN (SELECT r.test_id FROM test_runs AS r WHERE r.execution_id = $1 AND r.ended_at = $2)"

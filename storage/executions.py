@@ -143,6 +143,28 @@ async def page(
     return executions, Position(last.created_at, last.execution_id)
 
 
+class Finished(msgspec.Struct, frozen=True):
+    """How an execution ended, and how many of its tests failed."""
+
+    status: ExecutionStatus
+    failed: int
+
+
+async def newest_finished(
+    connection: Connection, test_suite: TestSuite, environment: Environment | None, branch: str | None
+) -> Finished | None:
+    """The newest execution that has ended, of those that a badge tells of; None if there is none."""
+    row = await connection.fetchrow(
+        "SELECT status, failed FROM executions WHERE test_suite = $1 AND status IN ('completed', 'failed', 'cancelled')"
+        " AND ($2::text IS NULL OR environment = $2) AND ($3::text IS NULL OR branch = $3)"
+        " ORDER BY created_at DESC, execution_id DESC LIMIT 1",
+        test_suite,
+        environment,
+        branch,
+    )
+    return None if row is None else Finished(ExecutionStatus(row["status"]), row["failed"])
+
+
 class EventRecord(msgspec.Struct, frozen=True):
     """One event as the log keeps it; `data` is JSON text."""
 

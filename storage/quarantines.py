@@ -128,26 +128,29 @@ async def page(
     return found, QuarantinePosition(found[-1].created_at, found[-1].quarantine_id) if len(rows) > limit else None
 
 
-async def end_passed(connection: Connection, tenant_id: int, execution_id: str, now: datetime) -> list[str]:
-    """End the quarantines of this execution's tests that have passed often enough since; the tests' ids.
+async def end_passed(
+    connection: Connection, tenant_id: int, execution_id: str, *, ended_at: datetime, now: datetime
+) -> None:
+    """End the quarantines of an execution's tests that have passed often enough since they began.
 
     Args:
         connection: of the owning role, inside the transaction that digested the execution.
         tenant_id: whose execution it is.
         execution_id: of the execution.
+        ended_at: when the execution ended.
         now: the present.
     """
     rows = await connection.fetch(
         f"{_SELECT} WHERE q.tenant_id = $2 AND q.ended_at IS NULL AND q.expires_at > $1"
-        " AND EXISTS (SELECT FROM test_runs AS r WHERE r.execution_id = $3 AND r.test_id = q.test_id)",
-        *(now, tenant_id, execution_id),
+        " AND EXISTS (SELECT FROM test_runs AS r"
+        "  WHERE r.execution_id = $3 AND r.ended_at = $4 AND r.test_id = q.test_id)",
+        *(now, tenant_id, execution_id, ended_at),
     )
-    passed = [one for one in map(_quarantine, rows) if one.streak >= one.exit_streak]
+    passed = [one.quarantine_id for one in map(_quarantine, rows) if one.streak >= one.exit_streak]
     await connection.execute(
         "UPDATE quarantines SET ended_at = $2, ending = 'passed' WHERE quarantine_id = ANY($1) AND ended_at IS NULL",
-        *([one.quarantine_id for one in passed], now),
+        *(passed, now),
     )
-    return [one.test_id for one in passed]
 
 
 _SELECT = (

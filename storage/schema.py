@@ -194,6 +194,36 @@ receipts = Table(
     Column("recorded_at", Moment, nullable=False),
 )
 
+blobs = Table(
+    "blobs",
+    metadata,
+    Column("tenant_id", BigInteger, primary_key=True),
+    Column("object_name", Text, primary_key=True),
+    Column("sha256", LargeBinary, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("stored_at", Moment, nullable=False),
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("artifact_id", Text, primary_key=True),
+    Column("tenant_id", BigInteger, nullable=False),
+    Column("execution_id", Text, nullable=False),
+    Column("shard", Integer, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", LargeBinary, nullable=False),
+    Column("test", Text),
+    Column("file", Text),
+    Column("attempt", Integer),
+    Column("identity", LargeBinary, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("object_name", Text),
+    Column("stored_at", Moment),
+)
+
 couriers = Table(
     "couriers",
     metadata,

@@ -17,7 +17,7 @@ PATHS = (
     *("/suites", "/suites/{suite}", "/tests", "/tests/{testId}"),
     *("/webhooks", "/webhooks/{webhookId}", "/system"),
 )
-"""What the page's own router understands, beside the paths that have an answer for programs too."""
+"""What the page's own router understands, beside the paths that have an answer for programs too (`Route.visitors`)."""
 
 BUILT = Path(__file__).parent.parent / "dashboard"
 """Where the build puts its files; a part of the wheel."""
@@ -61,7 +61,7 @@ class File(msgspec.Struct, frozen=True):
 
     def answer(self, request: web.Request) -> web.Response:
         """The file as this client can take it."""
-        headers = self.headers | {"Content-Type": self.media, "Vary": "Accept-Encoding"}
+        headers = self.headers | {"Content-Type": self.media, "Vary": "Accept, Accept-Encoding"}
         if takes_gzip(request.headers.get("Accept-Encoding", "")):
             return web.Response(body=self.compressed, headers=headers | {"Content-Encoding": "gzip"})
         return web.Response(body=self.plain, headers=headers)

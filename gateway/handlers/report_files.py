@@ -6,8 +6,8 @@ import structlog
 from aiohttp import web
 
 from gateway import paths
-from gateway.accepts import preferred, takes_gzip
-from gateway.calls import JSON, Call
+from gateway.accepts import OFFERED, PAGE, preferred, takes_gzip
+from gateway.calls import HTML, JSON, Call
 from gateway.handlers.executions import found, found_shard
 from orchestrator.errors import TMSError
 from orchestrator.executions.formats.ctrf_writer import CtrfWriter
@@ -23,12 +23,12 @@ JUNIT = "application/xml"
 CTRF = "application/ctrf+json"
 PAGE_TESTS = 500
 
-_OFFERED = {JSON: JSON, JUNIT: JUNIT, "text/xml": JUNIT, CTRF: CTRF}
+_WRITTEN_AS = {JSON: JSON, JUNIT: JUNIT, "text/xml": JUNIT, CTRF: CTRF, PAGE: HTML}
 
 
 def wanted(call: Call[None, None]) -> str:
     """What a report is to be written in, by the request's `Accept`."""
-    return _OFFERED[preferred(call.request.headers.get("Accept", "*/*"), list(_OFFERED))]
+    return _WRITTEN_AS[preferred(call.request.headers.get("Accept", "*/*"), OFFERED)]
 
 
 async def junit(call: Call[None, None]) -> web.StreamResponse:

@@ -17,8 +17,9 @@ from gateway.wire import report_uploads as wire
 from gateway.wire.faults import MOST_FAULTS
 from gateway.wire.report_uploads import FileStatus
 from gateway.wire.results import Artifacts, ReportedStatus, ResultSubmission, RunMetadata
+from orchestrator.artifacts import kinds
 from orchestrator.errors import FieldError, UnreadableReport, ValidationFailed
-from orchestrator.executions.formats import attachments, reading
+from orchestrator.executions.formats import reading
 from orchestrator.executions.formats.report import MAX_TESTS, Report
 from orchestrator.executions.model import TestResult, TestStatus
 from orchestrator.timestamps import to_text
@@ -149,7 +150,7 @@ def _artifacts(reports: Sequence[Report], tests: Sequence[TestResult]) -> Artifa
     named += [path for test in tests if test.details is not None for path in test.details.attachments]
     by_kind: dict[str, list[str]] = {}
     for path in list(dict.fromkeys(named))[:MOST_ARTIFACTS]:
-        by_kind.setdefault(attachments.kind(path), []).append(path)
+        by_kind.setdefault(kinds.kind(path), []).append(path)
     return Artifacts(**by_kind)
 
 

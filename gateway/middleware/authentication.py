@@ -10,9 +10,9 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from gateway.paths import execution_id_of
+from gateway.paths import execution_id_of, id_of
 from orchestrator.errors import NotFound, Unauthorized, Unavailable
-from orchestrator.identity import tokens, webhook_tokens
+from orchestrator.identity import signed_urls, tokens, webhook_tokens
 from orchestrator.identity.model import Principal
 from storage import identity
 from storage.identity import ApiToken
@@ -26,6 +26,7 @@ KNOWN_SECONDS = 1.0
 USE_NOTED_SECONDS = 60.0
 MOST_KNOWN = 10_000
 LONGEST_TOKEN = 512
+_LONGEST_MOMENT = 12
 
 
 class _Known(msgspec.Struct, frozen=True):
@@ -92,6 +93,23 @@ class Authentication:
         if not webhook_tokens.is_valid(self._key, execution_id, token):
             raise Unauthorized("This is not the webhookToken of this execution")
         return Principal(await self._tenant_of(execution_id), execution_id, None)
+
+    async def of_url(self, request: web.Request) -> Principal:
+        """Whoever has the signed URL of an artifact, which lets it be seen and nothing else.
+
+        Raises:
+            Unauthorized: the URL is not signed, or not for this artifact, or it has expired.
+            NotFound: there is no such execution.
+            Unavailable: the store is away.
+        """
+        execution_id, artifact_id = execution_id_of(request), id_of(request, "artifactId")
+        expires, signature = request.query.get("expires", ""), request.query.get("signature", "")
+        is_number = expires.isascii() and expires.isdigit() and len(expires) <= _LONGEST_MOMENT
+        if not is_number or not signed_urls.opens_artifact(
+            signature, self._key, execution_id, artifact_id, int(expires), datetime.now(UTC)
+        ):
+            raise Unauthorized("Send an API token, or ask for the artifact again: its URL works for some minutes only")
+        return Principal(await self._tenant_of(execution_id), artifact_id, None)
 
     def forget(self, token_id: str) -> None:
         """Believe nothing about a token that was revoked or rotated just now."""

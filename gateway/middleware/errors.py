@@ -19,6 +19,7 @@ STATUSES: dict[type[TMSError], HTTPStatus] = {
     errors.MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
     errors.Conflict: HTTPStatus.CONFLICT,
     errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.RangeNotSatisfiable: HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
     errors.UnsupportedMedia: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     errors.ValidationFailed: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
@@ -74,6 +75,8 @@ def _headers(error: TMSError) -> dict[str, str]:
             return {"Retry-After": str(error.retry_after)}
         case errors.Unauthorized():
             return {"WWW-Authenticate": "Bearer"}
+        case errors.RangeNotSatisfiable():
+            return {"Content-Range": f"bytes */{error.size}"}
         case _MethodNotAllowed():
             return {"Allow": error.allowed}
         case _:

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from gateway.wire.artifacts import Artifact
 from gateway.wire.executions import ExecutionState, ShardResult
 from gateway.wire.listings import Test
 from gateway.wire.results import Artifacts
@@ -28,17 +29,19 @@ class ShardReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ShardLogs(msgspec.Struct, frozen=True, rename="camel"):
-    """Names of logs, by shard id."""
+    """Names of logs as runners told them, by shard id; and the logs that were uploaded (the first 1,000)."""
 
     execution_id: str
     shards: dict[str, list[str]]
+    files: list[Artifact]
 
 
 class ShardArtifacts(msgspec.Struct, frozen=True, rename="camel"):
-    """Names of artifacts, by shard id and kind."""
+    """Names of artifacts as runners told them, by shard id and kind; and all that were uploaded (the first 1,000)."""
 
     execution_id: str
     shards: dict[str, Artifacts]
+    files: list[Artifact]
 
 
 def stored_artifacts(text: str | None) -> Artifacts:

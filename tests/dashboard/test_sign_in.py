@@ -34,7 +34,7 @@ async def test_a_link_opens_its_view_after_signing_in_and_the_token_is_in_no_url
     page.on("request", lambda request: asked.append(request.url))
     page.on("websocket", lambda socket: asked.append(socket.url))
 
-    await page.goto(f"/executions/{execution['executionId']}?tab=tests&shard=2")
+    await page.goto(f"/reports/{execution['executionId']}/shard-2")
     await sign_in(page, f"  {client.token} ")
 
     await page.get_by_role("option", name="only here").wait_for()

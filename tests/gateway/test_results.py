@@ -279,6 +279,7 @@ async def test_the_links_of_an_execution_lead_somewhere(api: Api) -> None:
     assert (await api.get(links["logsUrl"])).json == {
         "executionId": execution_id,
         "shards": {"1": ["test.log"], "2": []},
+        "files": [],
     }
     assert (await api.get(links["artifactsUrl"])).json["shards"]["1"] == DOCUMENTED["artifacts"]
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
+from obstore.store import MemoryStore
 from ray.exceptions import ActorUnavailableError
 
 from actors.couriers import Couriers
@@ -22,6 +23,7 @@ from orchestrator.webhooks.model import Outcome, WebhookEvent
 from orchestrator.webhooks.sealing import Sealer
 from server.stores import Stores
 from storage import deliveries, webhooks
+from storage.blobs import Blobs
 from storage.bus import Bus
 from storage.counters import Counters
 from storage.postgres import DirectConnection, Reader
@@ -66,6 +68,7 @@ async def services(stores: Stores, courier: Told) -> AsyncIterator[Services]:
         mailbox=Mailbox([], 0),
         couriers=Couriers([courier], 0),
         bus=bus,
+        blobs=Blobs(MemoryStore(), None),
         counters=counters,
         secret_key=KEY,
         actors={},

@@ -7,6 +7,7 @@ import aiohttp
 import msgspec
 import pytest
 from aiohttp.test_utils import TestServer
+from obstore.store import MemoryStore
 
 from actors.couriers import Couriers
 from actors.execution_owner import ExecutionOwner, OwnerSettings
@@ -20,6 +21,7 @@ from orchestrator.executions.commands import AnyCommand
 from orchestrator.identity.roles import Role
 from server.stores import Stores
 from storage import identity
+from storage.blobs import Blobs
 from storage.bus import Bus
 from storage.counters import Counters
 from storage.postgres import DirectConnection, Reader
@@ -56,6 +58,7 @@ class Gateway:
             mailbox=Mailbox([], 1.0),
             couriers=Couriers([], 1.0),
             bus=self._bus,
+            blobs=Blobs(MemoryStore(), None),
             counters=Counters(self._stores.redis_url),
             secret_key=b"k" * 32,
             actors={},

@@ -33,6 +33,32 @@ def test_networks_and_ports_are_written_with_commas() -> None:
     assert str(settings.webhook_allow) == "127.0.0.0/8,::1/128,10.1.2.3/32"
 
 
+def test_artifacts_are_kept_on_this_machine_for_good_unless_set_otherwise() -> None:
+    settings = Settings()
+    assert (settings.artifacts_url, settings.artifact_days) == (None, 0)
+    assert (settings.artifact_bytes, settings.artifact_execution_bytes) == (512 * 1024**2, 10 * 1024**3)
+    given = {"TMS_ARTIFACTS_URL": "s3://bucket/folder", "TMS_ARTIFACT_DAYS": "30", "TMS_ARTIFACT_BYTES": "1000"}
+    settings = Settings.from_environment(given)
+    assert (settings.artifacts_url, settings.artifact_days) == ("s3://bucket/folder", 30)
+    assert settings.artifact_bytes == 1000
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TMS_ARTIFACTS_URL", "/srv/artifacts"),
+        ("TMS_ARTIFACTS_URL", "https://bucket"),
+        ("TMS_ARTIFACTS_URL", "s3://"),
+        ("TMS_ARTIFACT_BYTES", str(5 * 1024**3 + 1)),
+        ("TMS_ARTIFACT_BYTES", "0"),
+        ("TMS_ARTIFACT_DAYS", "-1"),
+    ],
+)
+def test_artifacts_are_kept_where_they_can_be(name: str, value: str) -> None:
+    with pytest.raises(Misconfigured, match=name):
+        Settings.from_environment({name: value})
+
+
 def test_webhooks_go_to_public_addresses_ten_times_a_second_unless_set_otherwise() -> None:
     settings = Settings()
     assert (settings.webhook_allow, settings.webhook_ports) == (Networks(), Ports({443, 8443}))

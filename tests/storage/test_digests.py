@@ -232,7 +232,7 @@ async def test_what_is_too_old_for_history_is_marked_and_left_out(connection: Di
     async with connection.transaction():
         execution = await digests.claim(connection, [])
         assert execution is not None
-        assert await digests.digest(connection, execution, oldest=ago(1), now=ago(0)) == 0
+        await digests.digest(connection, execution, oldest=ago(1), now=ago(0))
     assert await digest_all(connection) == []
     assert await known(connection, tenant) == {}
 

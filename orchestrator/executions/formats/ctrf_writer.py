@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
+from orchestrator.artifacts import kinds
 from orchestrator.executions import source
-from orchestrator.executions.formats import attachments
 from orchestrator.executions.formats.ctrf import SPEC_VERSION
 from orchestrator.executions.model import (
     Attempt,
@@ -140,7 +140,7 @@ def _attempt(number: int, attempt: Attempt) -> Json:
 
 
 def _attachment(path: str) -> Json:
-    return {"name": path.rpartition("/")[2], "contentType": attachments.content_type(path), "path": path}
+    return {"name": path.rpartition("/")[2], "contentType": kinds.content_type(path), "path": path}
 
 
 def _labels(details: TestDetails) -> Json | None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web import Application, Request
+from obstore.store import MemoryStore
 
 from actors.couriers import Couriers
 from actors.mailbox import Mailbox
@@ -15,6 +16,7 @@ from orchestrator.config import Settings
 from orchestrator.identity.roles import Role
 from server.stores import Stores
 from storage import identity
+from storage.blobs import Blobs
 from storage.bus import Bus
 from storage.counters import Counters
 from storage.postgres import DirectConnection, Reader
@@ -37,6 +39,7 @@ async def client_of(stores: Stores, counters_url: str, most: int) -> AsyncIterat
         mailbox=Mailbox([], 1.0),
         couriers=Couriers([], 1.0),
         bus=bus,
+        blobs=Blobs(MemoryStore(), None),
         counters=counters,
         secret_key=b"k" * 32,
         actors={},

@@ -14,6 +14,7 @@ export type Totals = Schemas["Totals"];
 export type Test = Schemas["Test"];
 export type TestPage = Schemas["TestPage"];
 export type TestStatus = Schemas["TestStatus"];
+export type UploadedFile = Schemas["Artifact"];
 export type KnownTest = Schemas["KnownTest"];
 export type KnownTestDetails = Schemas["KnownTestDetails"];
 export type TestRun = Schemas["TestRun"];

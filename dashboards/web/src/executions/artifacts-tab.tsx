@@ -1,11 +1,11 @@
 /** Files of the shards: those that were uploaded, to be looked at, and those that runners only named. */
 
 import { get } from "../api/client";
-import type { Execution } from "../api/types";
+import type { Execution, UploadedFile } from "../api/types";
 import { Empty, Pending, Text } from "../ui/parts";
 import { useLoaded } from "../ui/use-loaded";
 import { bytes } from "../ui/words";
-import { type FileGroup, groupsOf, hrefOf, type UploadedFile } from "./artifacts";
+import { type FileGroup, groupsOf, hrefOf } from "./artifacts";
 import { isFinished } from "./fold";
 
 /** While it runs, files come at any time; afterwards the list is only renewed before its links end. */

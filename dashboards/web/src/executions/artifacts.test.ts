@@ -1,12 +1,13 @@
 import { expect, it } from "vitest";
-import { groupsOf, hrefOf, type UploadedFile } from "./artifacts";
+import type { UploadedFile } from "../api/types";
+import { groupsOf, hrefOf } from "./artifacts";
 
 function file(fields: Partial<UploadedFile>): UploadedFile {
   return {
     ...{ artifactId: "art_1", shardId: "1", kind: "screenshots", name: "a.png", contentType: "image/png", size: 10 },
     ...{ test: null, attempt: null, url: "https://elsewhere.test/artifacts/exec_1/files/art_1?expires=1&signature=x" },
     ...fields,
-  };
+  } as UploadedFile;
 }
 
 it("puts names that runners told of beside the files that were uploaded, each once", () => {
@@ -18,7 +19,7 @@ it("puts names that runners told of beside the files that were uploaded, each on
 });
 
 it("has no groups without files", () => {
-  expect(groupsOf({ shards: { "1": { logs: [] } } })).toEqual([]);
+  expect(groupsOf({ shards: { "1": { logs: [] } }, files: [] })).toEqual([]);
 });
 
 it("stays on its own server", () => {

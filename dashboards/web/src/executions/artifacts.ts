@@ -1,21 +1,10 @@
 /** Files of an execution by shard and kind: uploaded ones, and names that runners told of. */
 
-/** A file that was uploaded (docs/artifacts.md); a server without uploads lists none. */
-export interface UploadedFile {
-  artifactId: string;
-  shardId: string;
-  kind: string;
-  name: string;
-  contentType: string;
-  size: number;
-  test: string | null;
-  attempt: number | null;
-  url: string | null;
-}
+import type { UploadedFile } from "../api/types";
 
 export interface Listed {
   shards: Record<string, object>;
-  files?: readonly UploadedFile[];
+  files: readonly UploadedFile[];
 }
 
 export interface FileGroup {
@@ -29,7 +18,7 @@ export interface FileGroup {
 const KINDS = ["screenshots", "videos", "traces", "logs"];
 
 /** By shard, and within one in the order of kinds. */
-export function groupsOf({ shards, files = [] }: Listed): FileGroup[] {
+export function groupsOf({ shards, files }: Listed): FileGroup[] {
   const told = Object.entries(shards).flatMap(([shardId, kinds]) =>
     Object.entries(kinds).map(([kind, names]) => ({ shardId, kind, names: (names ?? []) as readonly string[] })),
   );

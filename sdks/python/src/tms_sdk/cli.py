@@ -11,7 +11,7 @@ from typing import NoReturn
 from rich.console import Console
 from rich.text import Text
 
-from tms_sdk import __version__
+from tms_sdk import __version__, artifacts_command
 from tms_sdk.client import TMSClient
 from tms_sdk.errors import ReportError, ReportsRejected, TMSError, UsageError
 from tms_sdk.gate import gate
@@ -32,6 +32,7 @@ Run tests in shards, report them to a TMS server, and watch them live.
   tms watch exec_20250804123456          live bars of an execution that runs anywhere
   tms upload build/reports/*.xml         send the reports of any tool, in JUnit XML or CTRF JSON
   tms gate exec_20250804123456           whether an execution is good enough, by rules, as an exit code
+  tms artifacts upload ID shots/*.png    send files that a shard left behind
 
 The server and the token come from the environment, or from --url and --token:
 
@@ -218,6 +219,18 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--rules", metavar="RULES", help="with commas between them; quote them for the shell")
     command.add_argument("--baseline", metavar="BRANCH", help="the branch to compare with")
     command.set_defaults(action=_gate)
+    group = commands.add_parser("artifacts", help="send files that a shard left behind")
+    actions = group.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    about = artifacts_command
+    command = _command(actions, "upload", "send files of a shard", about.HELP, about.EXAMPLES)
+    command.add_argument("execution", metavar="EXECUTION", help="the execution's id")
+    command.add_argument("files", type=Path, nargs="+", metavar="FILE", help="a file")
+    command.add_argument("--shard", type=_positive, default=1, metavar="N", help="its shard (default: %(default)s)")
+    command.add_argument("--kind", choices=about.KINDS, help="what they are (default: by their names)")
+    command.add_argument("--test", metavar="TITLE", help="the test that they are of")
+    command.add_argument("--file", metavar="PATH", help="the file of that test")
+    command.add_argument("--attempt", type=_positive, metavar="N", help="which try of that test, from 1")
+    command.set_defaults(action=_upload_artifacts)
     return parser
 
 
@@ -290,3 +303,11 @@ def _upload(options: argparse.Namespace) -> int:
 def _gate(options: argparse.Namespace) -> int:
     with TMSClient(options.token, options.url) as client:
         return gate(client, options.execution, options.rules, options.baseline, Console())
+
+
+def _upload_artifacts(options: argparse.Namespace) -> int:
+    given = {name: getattr(options, name) for name in ("kind", "test", "file", "attempt")}
+    binding = {name: value for name, value in given.items() if value is not None}
+    with TMSClient(options.token, options.url) as client:
+        artifacts_command.upload(client, options.execution, str(options.shard), options.files, binding)
+    return ExitCode.OK

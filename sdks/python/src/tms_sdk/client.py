@@ -12,12 +12,12 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
-from tms_sdk import __version__
+from tms_sdk import __version__, artifacts
 from tms_sdk.errors import ApiError, Detail, ReportsRejected, Unreachable, UsageError
 from tms_sdk.forms import ReportForm
 from tms_sdk.records import timestamp
 from tms_sdk.retry import RETRYABLE_STATUSES, Retry, retry_after_seconds
-from tms_sdk.wire import CancelledExecution, CreatedExecution, Execution, GateVerdict, Receipt, StoredReports
+from tms_sdk.wire import Artifact, CancelledExecution, CreatedExecution, Execution, GateVerdict, Receipt, StoredReports
 
 USER_AGENT = f"tms-sdk-python/{__version__}"
 
@@ -155,6 +155,22 @@ class TMSClient:
         )
         return cast("StoredReports", answer)
 
+    def upload_artifact(self, execution_id: str, shard_id: str, path: Path, **about: str | int) -> Artifact:
+        """Send a file that a shard left behind, such as a screenshot, a video, a trace or a log.
+
+        The same file sent again is the same artifact. A large file goes in parts: after a failure, the same call sends
+        only what the server does not have yet, in another process too.
+
+        `about` may have `name`, what the file is to be called (by default, as its path), `kind` (screenshots, videos,
+        traces, logs; by default, by its name), and of which test it is: the title as `test`, the test's `file`, and the
+        `attempt` from 1.
+
+        Raises:
+            ReportError: the file cannot be read, or changes while it is sent.
+        """
+        binding = {"shardId": shard_id, "name": artifacts.name_of(path), **about}
+        return artifacts.upload(self._call, f"/executions/{_segment(execution_id)}", path, binding)
+
     def send_webhook(self, webhook_url: str, webhook_token: str, event: str, data: Mapping[str, Any]) -> None:
         """Tell an execution's event, such as `shard.started`, with the URL and token its creation returned.
 
@@ -173,7 +189,7 @@ class TMSClient:
         method: str,
         path: str,
         *,
-        body: Mapping[str, Any] | ReportForm | None = None,
+        body: Mapping[str, Any] | ReportForm | bytes | None = None,
         query: Mapping[str, str | int] | None = None,
         expect: tuple[str, ...] = (),
     ) -> dict[str, Any]:
@@ -199,18 +215,20 @@ class TMSClient:
         url: str,
         token: str,
         *,
-        body: Mapping[str, Any] | ReportForm | None = None,
+        body: Mapping[str, Any] | ReportForm | bytes | None = None,
         query: Mapping[str, str | int] | None = None,
     ) -> httpx.Response:
         """Send one request until it is answered, and return the answer, which is a success."""
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         if method == "POST":
             headers["Idempotency-Key"] = str(uuid.uuid4())
-        form = body if isinstance(body, ReportForm) else None
-        if form is not None:
-            headers |= form.headers
+        content = body if isinstance(body, ReportForm | bytes) else None
+        if isinstance(body, ReportForm):
+            headers |= body.headers
+        elif isinstance(body, bytes):
+            headers["Content-Type"] = "application/octet-stream"
         request = self._http.build_request(
-            method, url, params=query or None, json=None if form else body, content=form, headers=headers
+            method, url, params=query or None, json=None if content is body else body, content=content, headers=headers
         )
         answer = self._send(request)
         if not answer.is_success:

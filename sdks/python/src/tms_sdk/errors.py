@@ -5,7 +5,7 @@ TMSError
 │   └── ReportsRejected   it cannot read a report
 ├── Unreachable           the server did not answer
 ├── UsageError            what was given can never work: an address, a token, an id, a command
-└── ReportError           a report file cannot be opened
+└── ReportError           a file to be sent cannot be read
 """
 
 from collections.abc import Sequence
@@ -130,7 +130,7 @@ class UsageError(TMSError):
 
 
 class ReportError(TMSError):
-    """A report file cannot be opened, or not sent as it is.
+    """A report or another file cannot be opened, or not sent as it is.
 
     Attributes:
         path: the file.

@@ -1,7 +1,7 @@
 """The shapes of the API's answers, for type checkers; at run time each is a plain dict.
 
 Source: `tms-integration-api.md`, contract rows X-006, X-018 to X-023, X-027 and X-052; of reports, `docs/formats.md`;
-of gates, `docs/history.md`.
+of gates, `docs/history.md`; of files, `docs/artifacts.md`.
 """
 
 from typing import Any, Literal, NotRequired, TypedDict
@@ -69,6 +69,24 @@ class Receipt(TypedDict):
     status: str
     processedAt: str
     summary: dict[str, int]
+
+
+class Artifact(TypedDict):
+    """A file of a shard; `url` works without a header for some minutes."""
+
+    artifactId: str
+    executionId: str
+    shardId: str
+    kind: Literal["screenshots", "videos", "traces", "logs"]
+    name: str
+    contentType: str
+    size: int
+    sha256: str
+    test: str | None
+    file: str | None
+    attempt: int | None
+    status: Literal["uploading", "stored"]
+    url: str | None
 
 
 class FileAnswer(TypedDict):
