@@ -1,6 +1,6 @@
 /** The frame around all views: who is signed in, where one can go, and whether what is seen is live. */
 
-import { Component, type ReactNode, Suspense, useEffect, useState } from "react";
+import { Component, type ReactNode, Suspense, useEffect, useRef, useState } from "react";
 import { session, signOut } from "./api/session";
 import { ExecutionView } from "./executions/execution-view";
 import { ListView } from "./executions/list-view";
@@ -37,6 +37,12 @@ function SignedIn() {
   const [helping, setHelping] = useState(false);
 
   useEffect(follow, []);
+  const shown = useRef(path);
+  useEffect(() => {
+    // As after a page load, what is read or reached by Tab next is the new view.
+    if (shown.current !== path) document.getElementById("main")?.focus({ preventScroll: true });
+    shown.current = path;
+  }, [path]);
   useEffect(() => {
     function press(event: KeyboardEvent): void {
       if (event.key === "?" && !/^(INPUT|TEXTAREA|SELECT)$/.test((event.target as HTMLElement).tagName))

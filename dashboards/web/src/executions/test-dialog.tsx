@@ -2,22 +2,24 @@
 
 import { get } from "../api/client";
 import type { Test } from "../api/types";
+import { Outcomes } from "../history/outcomes";
 import { Link } from "../ui/link";
 import { Dialog, Loading, Text, Trouble } from "../ui/parts";
 import { Badge } from "../ui/sign";
 import { useLoaded } from "../ui/use-loaded";
-import { duration } from "../ui/words";
+import { duration, percent } from "../ui/words";
 import type { TestRow } from "./test-book";
 import { isFlaky, TEST_TONES } from "./verdict";
 
 const LONGEST_ERROR = 50_000;
 const LONGEST_SEARCH = 255;
+const LONGEST_FILE = 1000;
 
 export function TestDialog({ executionId, test, close }: { executionId: string; test: TestRow; close: () => void }) {
   const query = {
     attempts: "all" as const,
     q: searchable(test.title),
-    ...(test.file && { file: test.file }),
+    ...(test.file && test.file.length <= LONGEST_FILE && { file: test.file }),
     limit: 100,
   };
   const found = useLoaded(`${executionId} ${test.key}`, async (signal) => {
@@ -28,7 +30,6 @@ export function TestDialog({ executionId, test, close }: { executionId: string; 
   return (
     <Dialog wide title={<Text longest={1000}>{test.title}</Text>} close={close}>
       <p className="quiet">
-        {reports[0] !== undefined && <Link href={`/tests/${reports[0].testId}`}>Its history</Link>}{" "}
         {test.file !== null && (
           <>
             <Text longest={1000}>{test.file}</Text> ·{" "}
@@ -36,6 +37,7 @@ export function TestDialog({ executionId, test, close }: { executionId: string; 
         )}
         shard {test.shardId}
       </p>
+      {reports[0] !== undefined && <History test={reports[0]} />}
       {found.error !== null && <Trouble error={found.error} retry={found.reload} />}
       {found.loading && <Loading what="its attempts" />}
       <ol className="attempts">
@@ -47,6 +49,25 @@ export function TestDialog({ executionId, test, close }: { executionId: string; 
       </ol>
       {reports.length === 0 && test.error !== null && <ErrorText text={test.error} />}
     </Dialog>
+  );
+}
+
+/** How it went before; nothing while no execution with it has ended. */
+function History({ test }: { test: Test }) {
+  const query = { search: searchable(test.title), limit: 50 };
+  const known = useLoaded(test.testId, async (signal) => {
+    const page = await get("/api/tests", { query, signal });
+    return page.tests.find((one) => one.testId === test.testId) ?? null;
+  }).value;
+  if (known === null) return null;
+  return (
+    <p className="history">
+      <Outcomes recent={known.recent} />
+      <span className="quiet">
+        fails {percent(known.failureRate)}, flaky {percent(known.flakeRate)}, takes {duration(known.medianDuration)}
+      </span>
+      <Link href={`/tests/${known.testId}`}>Its history</Link>
+    </p>
   );
 }
 

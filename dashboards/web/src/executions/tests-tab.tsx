@@ -1,6 +1,6 @@
 /** All tests of an execution, filtered and sorted here, so that typing is answered at once even at 50,000. */
 
-import { useDeferredValue, useEffect, useMemo, useState } from "react";
+import { memo, useDeferredValue, useEffect, useMemo, useState } from "react";
 import type { Execution } from "../api/types";
 import { useQuery } from "../router";
 import { Choice, Empty, Text } from "../ui/parts";
@@ -128,7 +128,8 @@ function SortButton({ by, name, className, order, sort }: SortProps) {
   );
 }
 
-function Row({ test }: { test: TestRow }) {
+/** Kept as it is while its test is the same, so that scrolling draws only the rows that come into sight. */
+const Row = memo(function Row({ test }: { test: TestRow }) {
   const tone = isFlaky(test) ? "flaky" : TEST_TONES[test.status];
   return (
     <div className="row">
@@ -147,4 +148,4 @@ function Row({ test }: { test: TestRow }) {
       <span className="c-duration">{duration(test.duration)}</span>
     </div>
   );
-}
+});
