@@ -4,31 +4,41 @@ VENV := .venv
 BIN := $(VENV)/bin
 MANIFESTS := pyproject.toml sdks/python/pyproject.toml
 BENCHMARKS := bench-ingest bench-webhooks bench-live bench-runners
+WEB := dashboards/web
+DASHBOARD := gateway/dashboard/index.html
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test lint format bench $(BENCHMARKS) pins clean
+.PHONY: help setup demo serve dashboard test lint format bench $(BENCHMARKS) pins clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-setup: $(VENV)/.dev ## Install everything for work on the project into .venv
+setup: $(VENV)/.dev $(WEB)/src/api/schema.ts ## Install everything for work on the project into .venv
 
+# The server works without its dashboard, and says at / that it has none.
 demo: $(VENV)/.demo ## Start the server, run a real test suite in four shards, watch it live
+	@$(MAKE) --no-print-directory dashboard || echo "The dashboard could not be built; the server goes on without." >&2
 	@$(BIN)/orchestrator demo
 
 serve: $(VENV)/.demo ## Start the server on this machine, with its own Postgres, Valkey and Ray
+	@$(MAKE) --no-print-directory dashboard || echo "The dashboard could not be built; the server goes on without." >&2
 	@$(BIN)/orchestrator serve
 
-test: $(VENV)/.dev ## Run all tests
+dashboard: $(DASHBOARD) ## Build the dashboard from dashboards/web
+
+test: $(VENV)/.dev $(DASHBOARD) ## Run all tests
+	@$(NPM) run --silent test
 	@$(BIN)/pytest
 
-lint: $(VENV)/.dev ## Check style, format, types and the direction of imports
+lint: $(VENV)/.dev $(WEB)/src/api/schema.ts ## Check style, format, types and the direction of imports
+	@$(NPM) run --silent lint
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-format: $(VENV)/.dev ## Format the code and apply what ruff can mend by itself
+format: $(VENV)/.dev $(WEB)/node_modules/.installed ## Format the code and apply what can be mended by itself
+	@$(NPM) run --silent format
 	@$(BIN)/ruff format
 	@$(BIN)/ruff check --fix
 
@@ -57,7 +67,7 @@ pins: $(VENV)/.dev ## Compile requirements/*.txt again (UPGRADE=1: take the newe
 	@$(COMPILE) -c requirements/dev.txt requirements/bench.in -o requirements/bench.txt
 
 clean: ## Remove .venv, caches and the data folder .tms
-	rm -rf $(VENV) .tms .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .tms gateway/dashboard $(WEB)/node_modules $(WEB)/src/api/schema.ts .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps make a second run instant: pip runs again only when a pin or a manifest changed.
@@ -83,3 +93,18 @@ $(VENV)/.bench: requirements/bench.txt $(VENV)/.dev
 	@echo "Installing what the couriers are compared with into $(VENV) ..."
 	@$(PIP) install --require-hashes -r requirements/bench.txt
 	@touch $@
+
+# node and npm come from a package of the Python registry, so that nothing has to be there but Python and make.
+NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix $(WEB)
+
+$(WEB)/node_modules/.installed: $(WEB)/package.json $(WEB)/package-lock.json | $(VENV)/.demo
+	@echo "Installing what builds the dashboard into $(WEB)/node_modules ..."
+	@$(NPM) ci --ignore-scripts --loglevel error
+	@touch $@
+
+$(DASHBOARD): $(WEB)/node_modules/.installed $(WEB)/index.html $(WEB)/vite.config.ts $(shell find $(WEB)/src -type f -not -name schema.ts)
+	@$(NPM) run --silent build -- --logLevel warn
+
+# Types of the API, from the server's own description of it.
+$(WEB)/src/api/schema.ts: $(WEB)/node_modules/.installed gateway/routes.py gateway/openapi.py $(wildcard gateway/wire/*.py)
+	@$(BIN)/python -m gateway | $(NPM) run --silent types > /dev/null

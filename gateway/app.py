@@ -8,6 +8,7 @@ from aiohttp import web
 
 from gateway import live, openapi
 from gateway.calls import serve
+from gateway.handlers import dashboard
 from gateway.handlers.documentation import DOCUMENT, PAGE
 from gateway.manifests import MANIFESTS, Manifests
 from gateway.middleware.authentication import AUTHENTICATION, Authentication
@@ -39,6 +40,7 @@ def build_app(services: Services) -> web.Application:
     app[PAGE] = openapi.page(described)
     for route in ROUTES:
         app.router.add_route(route.method, route.path, serve(route, services, authentication), expect_handler=expect)
+    dashboard.install(app)
     app.on_response_prepare.append(add_headers)
     app.cleanup_ctx.append(_noting)
     live.install(app)

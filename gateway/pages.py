@@ -24,15 +24,6 @@ pre { font: 14px/1.5 ui-monospace, monospace; white-space: pre-wrap; overflow-wr
 """
 
 
-def visitors() -> bytes:
-    """What somebody sees who has not shown a token: nothing of any execution, not even whether it exists."""
-    return _document(
-        "Sign in to see this",
-        "<p>This page shows test results to those who may see them. Ask for it with the header "
-        "<code>Authorization: Bearer</code> and an API token.</p>",
-    )
-
-
 def report(found: Report) -> bytes:
     """An execution: headline, shards, failed tests."""
     execution = found.execution

@@ -189,12 +189,13 @@ async def _undelivered(session: aiohttp.ClientSession, execution_id: str) -> int
 def _show_links(url: str, token: str, execution_id: str) -> None:
     """Where to look."""
     pages = {
+        "dashboard": f"{url}/executions/{execution_id}",
         "result": f"{url}/api/executions/{execution_id}",
         "tests": f"{url}/api/executions/{execution_id}/tests",
         "report": f"{url}/reports/{execution_id}",
         "API": f"{url}/api/docs",
     }
-    out.print("\nWhere to look (the first three with the token):", style="bold")
+    out.print("\nWhere to look (all but the last with the token, which the dashboard asks for):", style="bold")
     for name, page in pages.items():
-        out.print(f"  {name:8}{page}", highlight=False, soft_wrap=True)
+        out.print(f"  {name:10}{page}", highlight=False, soft_wrap=True)
     out.print(f'\n  curl -H "Authorization: Bearer {token}" {pages["result"]}', highlight=False, soft_wrap=True)

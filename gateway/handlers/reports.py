@@ -1,7 +1,7 @@
 """What the links of an execution lead to: report, logs, artifacts (X-023, X-056, X-069, X-070).
 
 A program gets JSON, or what it asks for; a browser that shows a token gets a page with the same in it, and one that
-shows none a page without (`visitors`).
+shows none the dashboard.
 """
 
 from http import HTTPStatus
@@ -29,11 +29,6 @@ SLOWEST = 20
 FAILED = 1000
 SUBMISSIONS = 10_000
 FILES = 1000
-
-
-async def visitors(request: web.Request) -> web.StreamResponse:
-    """What a browser gets that shows no credential."""
-    return calls.answer(request, HTTPStatus.OK, pages.visitors(), HTML)
 
 
 async def report(call: Call[None, None]) -> wire.Report | web.StreamResponse:

@@ -13,6 +13,7 @@ from gateway.wire.reading import is_storable
 from gateway.wire.results import Count
 from orchestrator.errors import FieldError, ValidationFailed
 from orchestrator.executions.model import MAX_SHARDS, TestDetails, TestStatus
+from orchestrator.history.model import test_id
 from orchestrator.timestamps import to_text
 from storage.executions import EventRecord, TestRecord
 
@@ -36,8 +37,12 @@ class TestQuery(msgspec.Struct, frozen=True, kw_only=True, rename={"search": "q"
 
 
 class Test(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """One test as it was reported. `attempt` counts its shard's submissions; null for one that came too late."""
+    """One test as it was reported. `attempt` counts its shard's submissions; null for one that came too late.
 
+    `testId` is the same in every execution: `GET /api/tests/{testId}` tells of its other runs.
+    """
+
+    test_id: str
     title: str
     file: str | None
     status: TestStatus
@@ -91,6 +96,7 @@ def duration(milliseconds: float | None) -> float | None:
 def test(record: TestRecord) -> Test:
     """As it is printed."""
     return Test(
+        test_id=test_id(record.file, record.title),
         title=record.title,
         file=record.file,
         status=record.status,
