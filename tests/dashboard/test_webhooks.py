@@ -44,14 +44,3 @@ async def test_a_delivery_that_was_given_up_is_sent_again(tab: Tab, client: Clie
     await tab.see("Paused: what happens from now on is kept, and can be sent later.")
     await tab.open(f"/executions/{execution['executionId']}?tab=webhooks")
     await page.get_by_role("row", name="execution.completed").filter(has_text="delivered").wait_for()
-
-
-async def test_the_system_view_names_every_owner_and_courier(tab: Tab) -> None:
-    page = await tab.open("/system")
-
-    await page.get_by_text("Ready", exact=True).wait_for()
-    for name in ("Owners", "Couriers"):
-        table = page.get_by_role("region", name=name)
-        await table.get_by_role("row").nth(1).get_by_text("up", exact=True).wait_for()
-    requests = page.locator(".figures .card", has_text="Requests").locator("dd")
-    await requests.filter(has_text="/s").wait_for()

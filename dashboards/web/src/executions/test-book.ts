@@ -10,19 +10,22 @@ export function rowOf(test: Test): TestRow {
 }
 
 export class TestBook {
-  readonly #shards = new Map<string, TestRow[]>();
+  readonly #shards = new Map<string, Map<string, TestRow>>();
   #listed: readonly TestRow[] | null = [];
 
   /** Add the tests of a frame, which comes once. */
   addFrame({ n, shardId, tests }: TestsFrame): void {
     const shard = this.#shard(shardId);
-    for (const [index, test] of tests.entries()) shard.push({ ...test, shardId, key: `${n}.${index}` });
+    for (const [index, test] of tests.entries()) {
+      const key = `${n}.${index}`;
+      shard.set(key, { ...test, shardId, key });
+    }
     this.#listed = null;
   }
 
-  /** Add a page of tests. */
+  /** Add a page of tests; one that was read before is there once. */
   addPage(tests: readonly Test[]): void {
-    for (const test of tests) this.#shard(test.shardId).push(rowOf(test));
+    for (const row of tests.map(rowOf)) this.#shard(row.shardId).set(row.key, row);
     this.#listed = null;
   }
 
@@ -37,15 +40,15 @@ export class TestBook {
   all(): readonly TestRow[] {
     if (this.#listed === null) {
       const shards = [...this.#shards].sort(([one], [other]) => Number(one) - Number(other));
-      this.#listed = shards.flatMap(([, tests]) => tests);
+      this.#listed = shards.flatMap(([, tests]) => [...tests.values()]);
     }
     return this.#listed;
   }
 
-  #shard(shardId: string): TestRow[] {
+  #shard(shardId: string): Map<string, TestRow> {
     let shard = this.#shards.get(shardId);
     if (shard === undefined) {
-      shard = [];
+      shard = new Map();
       this.#shards.set(shardId, shard);
     }
     return shard;

@@ -63,6 +63,8 @@ export class ExecutionWatch {
   /** Shards whose result may have taken the place of what frames told of them. */
   readonly #replaced = new Set<string>();
   readonly #rereading = new Set<string>();
+  /** The latest reading of each shard's tests. */
+  readonly #readings = new Map<string | undefined, symbol>();
   #testsShownAt = 0;
 
   constructor(executionId: string) {
@@ -126,8 +128,13 @@ export class ExecutionWatch {
       // What a shard reported before is replaced by then: only its pages tell what is left of it.
       if (this.#replaced.has(frame.shardId)) void this.#reread(frame.shardId);
       else this.#book.addFrame(frame);
-      for (const test of frame.tests)
-        this.#feedWith({ test: { ...test, shardId: frame.shardId } }, `t${frame.n}.${test.ordinal}`);
+      this.#feedWith(
+        frame.tests.map((test) => ({
+          test: { ...test, shardId: frame.shardId },
+          key: `t${frame.n}.${test.ordinal}`,
+          at: Date.now(),
+        })),
+      );
     } else if (frame.type === "snapshot") {
       this.#resumes = true;
       const isGap = this.#next.execution !== null && frame.seq > this.#next.execution.seq;
@@ -143,7 +150,7 @@ export class ExecutionWatch {
     const former = this.#next.execution;
     if (former === null || frame.seq <= former.seq) return;
     this.#log.set(frame.seq, frame);
-    this.#feedWith({ event: frame }, `e${frame.seq}`);
+    this.#feedWith([{ event: frame, key: `e${frame.seq}`, at: Date.now() }]);
     this.#put({ execution: applied(former, frame) });
     if (saysTooLittle(frame)) void this.#refresh();
     if (frame.event === "shard.completed") {
@@ -155,8 +162,9 @@ export class ExecutionWatch {
     }
   }
 
-  #feedWith(item: { event: EventFrame } | { test: LiveTest & { shardId: string } }, key: string): void {
-    this.#feed = [{ ...item, key, at: Date.now() } as FeedItem, ...this.#feed].slice(0, MOST_FEED);
+  /** Put what came, in order, on top of what came before. */
+  #feedWith(items: FeedItem[]): void {
+    this.#feed = [...items.reverse(), ...this.#feed].slice(0, MOST_FEED);
   }
 
   /** Read the state anew, for an event that does not say all. */
@@ -198,14 +206,17 @@ export class ExecutionWatch {
     for (const shard of shardResults) await this.#readTests(shard.shardId);
   }
 
-  /** Read the tests of a shard, or of all. */
+  /** Read the tests of a shard, or of all; where the same is read again meanwhile, that goes on alone. */
   async #readTests(shardId?: string): Promise<void> {
+    const reading = Symbol();
+    this.#readings.set(shardId, reading);
     const wanted = { limit: PAGE, ...(shardId !== undefined && { shard: Number(shardId) }) };
     let cursor: string | null = null;
     let isFirst = true;
     do {
       const query = { ...wanted, ...(cursor !== null && { cursor }) };
       const page: TestPage = await get("/api/executions/{executionId}/tests", this.#asked(query));
+      if (this.#readings.get(shardId) !== reading) return;
       if (isFirst) this.#book.clear(shardId);
       isFirst = false;
       this.#book.addPage(page.tests);

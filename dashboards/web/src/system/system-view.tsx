@@ -2,20 +2,15 @@
 
 import { useEffect, useRef, useState } from "react";
 import { metricsText, readiness } from "../api/client";
-import { Loading, Trouble, useTitle } from "../ui/parts";
+import { Pending, useTitle } from "../ui/parts";
 import { Badge } from "../ui/sign";
 import { useLoaded } from "../ui/use-loaded";
-import { count, duration, percent, rate } from "../ui/words";
-import { growth, type Metrics, parse, total } from "./metrics";
+import { count, duration } from "../ui/words";
+import { COURIERS, type Figure, type Look, OWNERS, RATES, shown } from "./figures";
+import { parse, total } from "./metrics";
 
 const EVERY_MS = 2000;
-
-interface Look {
-  at: number;
-  metrics: Metrics;
-  /** Why it is not ready; null if it is. */
-  trouble: string | null;
-}
+const BUSIEST = 12;
 
 export function SystemView() {
   const loaded = useLoaded(
@@ -27,13 +22,7 @@ export function SystemView() {
     EVERY_MS,
   );
   const look = loaded.value;
-  const [before, setBefore] = useState<Look | null>(null);
-  const last = useRef<Look | null>(null);
-  useEffect(() => {
-    if (look === null || look === last.current) return;
-    setBefore(last.current);
-    last.current = look;
-  }, [look]);
+  const before = useFormer(look);
   useTitle("System");
 
   return (
@@ -47,13 +36,19 @@ export function SystemView() {
           />
         )}
       </div>
-      {look === null && loaded.error !== null && <Trouble error={loaded.error} />}
-      {look === null && loaded.error === null && <Loading what="the numbers" />}
+      {look === null && <Pending loaded={loaded} what="the numbers" />}
       {look !== null && (
         <>
-          <Rates look={look} before={before} />
-          <Actors title="Owners" kind="owner" label="partition" look={look} before={before} />
-          <Actors title="Couriers" kind="courier" label="courier" look={look} before={before} />
+          <dl className="figures">
+            {RATES.map((figure) => (
+              <div key={figure.name} className="card">
+                <dt>{figure.name}</dt>
+                <dd>{shown(figure, look, before)}</dd>
+              </div>
+            ))}
+          </dl>
+          <Actors title="Owners" kind="owner" label="partition" figures={OWNERS} look={look} before={before} />
+          <Actors title="Couriers" kind="courier" label="courier" figures={COURIERS} look={look} before={before} />
           <Routes look={look} />
         </>
       )}
@@ -61,55 +56,29 @@ export function SystemView() {
   );
 }
 
-function grown(name: string, look: Look, before: Look | null, wanted: Record<string, string> = {}): number | null {
-  if (before === null) return null;
-  return growth(total(before.metrics, name, wanted), total(look.metrics, name, wanted), look.at - before.at);
-}
-
-function shown(perSecond: number | null): string {
-  return perSecond === null ? "–" : rate(perSecond);
-}
-
-function Rates({ look, before }: { look: Look; before: Look | null }) {
-  const results = { route: "/api/results", method: "POST", status: "201" };
-  const faults = (look.metrics.get("tms_http_requests_total") ?? [])
-    .filter(({ labels }) => labels.status?.startsWith("5"))
-    .reduce((sum, { value }) => sum + value, 0);
-  const figures: [string, string][] = [
-    ["Requests", shown(grown("tms_http_requests_total", look, before))],
-    ["Results", shown(grown("tms_http_requests_total", look, before, results))],
-    ["Commits", shown(grown("tms_owner_commits_total", look, before))],
-    ["Webhook attempts", shown(grown("tms_courier_attempts_total", look, before))],
-    ["Commands waiting", count(total(look.metrics, "tms_mailbox_commands"))],
-    ["Server faults since start", count(faults)],
-  ];
-  return (
-    <dl className="figures">
-      {figures.map(([name, value]) => (
-        <div key={name} className="card">
-          <dt>{name}</dt>
-          <dd>{value}</dd>
-        </div>
-      ))}
-    </dl>
-  );
+/** The look before this one; null at the first. */
+function useFormer(look: Look | null): Look | null {
+  const [former, setFormer] = useState<Look | null>(null);
+  const last = useRef<Look | null>(null);
+  useEffect(() => {
+    if (look === null || look === last.current) return;
+    setFormer(last.current);
+    last.current = look;
+  }, [look]);
+  return former;
 }
 
 interface ActorsProps {
   title: string;
   kind: "owner" | "courier";
   label: string;
+  figures: readonly Figure[];
   look: Look;
   before: Look | null;
 }
 
-/** Every number that an actor tells, whatever it is: a new one appears here by itself. */
-function Actors({ title, kind, label, look, before }: ActorsProps) {
-  const prefix = `tms_${kind}_`;
-  const up = look.metrics.get(`${prefix}up`) ?? [];
-  const names = [...look.metrics.keys()]
-    .filter((name) => name.startsWith(prefix) && name !== `${prefix}up`)
-    .sort((one, other) => Number(other.endsWith("_pid")) - Number(one.endsWith("_pid")));
+function Actors({ title, kind, label, figures, look, before }: ActorsProps) {
+  const up = look.metrics.get(`tms_${kind}_up`) ?? [];
   return (
     <section aria-label={title}>
       <h2>
@@ -121,18 +90,10 @@ function Actors({ title, kind, label, look, before }: ActorsProps) {
           <thead>
             <tr>
               <th scope="col">{label}</th>
-              <th scope="col">State</th>
-              {kind === "owner" && (
-                <th scope="col" className="figure">
-                  waiting
-                </th>
-              )}
-              {names.map((name) => (
+              <th scope="col">state</th>
+              {figures.map(({ name }) => (
                 <th key={name} scope="col" className="figure">
-                  {name
-                    .slice(prefix.length)
-                    .replace(/_total$/, "")
-                    .replaceAll("_", " ")}
+                  {name}
                 </th>
               ))}
             </tr>
@@ -146,14 +107,9 @@ function Actors({ title, kind, label, look, before }: ActorsProps) {
                   <td>
                     <Badge tone={value === 1 ? "passed" : "lost"} word={value === 1 ? "up" : "away"} />
                   </td>
-                  {kind === "owner" && (
-                    <td className="figure">
-                      {count(total(look.metrics, "tms_mailbox_commands", { partition: number }))}
-                    </td>
-                  )}
-                  {names.map((name) => (
-                    <td key={name} className="figure">
-                      {cell(name, { [label]: number }, look, before)}
+                  {figures.map((figure) => (
+                    <td key={figure.name} className="figure">
+                      {shown(figure, look, before, { [label]: number })}
                     </td>
                   ))}
                 </tr>
@@ -166,26 +122,12 @@ function Actors({ title, kind, label, look, before }: ActorsProps) {
   );
 }
 
-function cell(name: string, wanted: Record<string, string>, look: Look, before: Look | null): string {
-  const value = total(look.metrics, name, wanted);
-  if (name.endsWith("_pid")) return String(value);
-  if (name.endsWith("_seconds_total")) {
-    const busy = grown(name, look, before, wanted);
-    return busy === null ? "–" : percent(busy);
-  }
-  if (name.endsWith("_seconds")) return duration(value * 1000);
-  return count(Math.round(value * 100) / 100);
-}
-
 function Routes({ look }: { look: Look }) {
   const counts = look.metrics.get("tms_http_request_seconds_count") ?? [];
-  const busiest = [...counts]
-    .filter(({ value }) => value > 0)
-    .sort((one, other) => other.value - one.value)
-    .slice(0, 12);
+  const busiest = [...counts].sort((one, other) => other.value - one.value).slice(0, BUSIEST);
   return (
     <section aria-labelledby="routes">
-      <h2 id="routes">Requests by route</h2>
+      <h2 id="routes">Requests by route, since the start</h2>
       <div className="table-room">
         <table>
           <thead>
