@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import AsyncIterator
 from io import BytesIO
+from pathlib import Path
 
 import pytest
 
@@ -116,7 +117,7 @@ async def test_unreadable_bodies(api: Api, raw: bytes) -> None:
 
 
 async def test_unknown_paths_and_methods(api: Api) -> None:
-    for path in ("/", "/api", "/api/nothing", "/api/executions/", "/api/v2/executions", "/%00", "/api/%ff"):
+    for path in ("/nothing", "/api", "/api/nothing", "/api/executions/", "/api/v2/executions", "/%00", "/api/%ff"):
         assert_is_error(await api.get(path), 404, "NOT_FOUND")
     answer = await api.send("PUT", "/api/executions")
     assert_is_error(answer, 405, "METHOD_NOT_ALLOWED")
@@ -183,7 +184,15 @@ async def test_no_secret_is_logged_or_stored(
     files = [path for path in server.data_dir.rglob("*") if path.is_file() and path.name != "secret-key"]
     for secret in (execution["webhookToken"], token, token.split("_", 2)[2], given, made["secret"].split("_")[1]):
         assert secret not in server.log
-        assert not [path for path in files if secret.encode() in path.read_bytes()]
+        assert not [path for path in files if secret.encode() in content_of(path)]
+
+
+def content_of(path: Path) -> bytes:
+    """What a file holds; nothing if the server has removed it meanwhile, as Postgres does with some of its own."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
 
 
 @pytest.mark.contract("X-083", "X-005")
