@@ -1,6 +1,6 @@
 /** The frame around all views: who is signed in, where one can go, and whether what is seen is live. */
 
-import { Component, type ReactNode, Suspense, useEffect, useRef, useState } from "react";
+import { Component, type ReactNode, useEffect, useRef, useState } from "react";
 import { session, signOut } from "./api/session";
 import { ExecutionView } from "./executions/execution-view";
 import { ListView } from "./executions/list-view";
@@ -79,9 +79,7 @@ function SignedIn() {
       <AwayBanner />
       <main id="main" tabIndex={-1}>
         <Guard key={path}>
-          <Suspense fallback={null}>
-            <View place={place} />
-          </Suspense>
+          <View place={place} />
         </Guard>
       </main>
       {helping && <Keys close={() => setHelping(false)} />}

@@ -1,10 +1,11 @@
 /** Suites over time, a card for each branch they run on; and one suite on one branch, with its worst tests. */
 
-import { lazy, useMemo, useState } from "react";
+import { useMemo, useState } from "react";
 import { get } from "../api/client";
 import type { SuiteBranch } from "../api/types";
 import { running } from "../executions/running";
 import { go, useQuery } from "../router";
+import { Chart } from "../ui/chart";
 import { Link } from "../ui/link";
 import { Pages, useCursor } from "../ui/pages";
 import { Ago, Empty, Pending, Text, useTitle } from "../ui/parts";
@@ -14,8 +15,6 @@ import { useLoaded } from "../ui/use-loaded";
 import { count, duration, percent, plural } from "../ui/words";
 import { seriesOf } from "./series";
 import { TestTable } from "./test-table";
-
-const Chart = lazy(() => import("../ui/chart"));
 
 const FEW_POINTS = 30;
 const MANY_POINTS = 100;

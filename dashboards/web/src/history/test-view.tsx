@@ -1,10 +1,11 @@
 /** A test's own page: every run in every execution, its rates, its durations over time, and its quarantine. */
 
-import { lazy, useMemo } from "react";
+import { useMemo } from "react";
 import { get } from "../api/client";
 import type { KnownTestDetails, TestRun } from "../api/types";
 import { isFlaky, TEST_TONES } from "../executions/verdict";
 import { go, useQuery } from "../router";
+import { Chart } from "../ui/chart";
 import { Link } from "../ui/link";
 import { Pages, useCursor } from "../ui/pages";
 import { Ago, Empty, Pending, Text, useTitle } from "../ui/parts";
@@ -17,7 +18,6 @@ import { QuarantinePanel } from "./quarantine-panel";
 import { BranchName } from "./suites-view";
 import { trend } from "./test-table";
 
-const Chart = lazy(() => import("../ui/chart"));
 const PAGE = 100;
 
 export function TestView({ testId }: { testId: string }) {

@@ -1,4 +1,4 @@
-/** A chart of what came after one another, drawn by uPlot; what it shows can be read as a table too. Loaded when a view first needs it. */
+/** A chart of what came after one another, drawn by uPlot; what it shows can be read as a table too. */
 
 import { useEffect, useId, useRef, useState } from "react";
 import uPlot from "uplot";
@@ -28,7 +28,7 @@ interface Props {
 
 const DARK = "(prefers-color-scheme: dark)";
 
-export default function Chart({ title, moments, lines, inWords, most, height = 150, open }: Props) {
+export function Chart({ title, moments, lines, inWords, most, height = 150, open }: Props) {
   const room = useRef<HTMLDivElement>(null);
   const id = useId();
   const scheme = useScheme();
