@@ -55,11 +55,6 @@ class Spool:
         self.run: dict[str, Any] = {"runnerId": runner_id}
         self._file: IO[bytes] | None = None
 
-    @property
-    def in_use(self) -> bool:
-        """Whether anything was kept."""
-        return self._file is not None
-
     def write(self, line: dict[str, Any]) -> None:
         """Add a line; it is on disk when this returns.
 
