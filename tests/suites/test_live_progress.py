@@ -1,4 +1,4 @@
-"""`tms run` and `tms watch` over a real server: a shard's bar moves while the shard runs."""
+"""`tms run` and `tms watch` over a real server: bars move while shards run."""
 
 import asyncio
 import os
@@ -43,9 +43,10 @@ async def test_a_watcher_sees_how_far_a_running_shard_is(server: RunningServer, 
         async with asyncio.timeout(120), aclosing(follow(server.url, server.token, found.group())) as frames:
             async for frame in frames:
                 progress.apply(frame)
-                waiting = [one for one in progress.shards.values() if (one.planned, one.results["passed"]) == (2, 1)]
-                if waiting:
-                    assert not waiting[0].ended
+                shards = progress.shards.values()
+                waiting = [one for one in shards if one.planned and one.results["passed"] < one.planned]
+                if waiting and progress.results["passed"]:
+                    assert not any(one.ended for one in waiting)
                     (tmp_path / "go").touch()
         await process.communicate()
     finally:
