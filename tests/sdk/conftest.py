@@ -77,7 +77,7 @@ def tms(server: Server, tmp_path: Path) -> Tms:
             env=server.environ | (environ or {}),
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=60,
             check=False,
         )
 

@@ -7,12 +7,15 @@ fixture expects to be empty at the end.
 import asyncio
 import re
 import threading
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from aiohttp import WSCloseCode, web
+
+from tests.sdk.fake_plan import Flaw, Plan, nothing
 
 TOKEN = "tms_token_of_the_tests"
 SUITES = {"smoke", "regression", "api", "ui", "all"}
@@ -56,6 +59,8 @@ class Execution:
     shards: dict[str, dict[str, Any]] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
     inbound: list[dict[str, Any]] = field(default_factory=list)
+    plan: Plan | None = None
+    reason: str = ""
 
     @property
     def webhook_token(self) -> str:
@@ -66,7 +71,10 @@ class Execution:
         return int(self.body.get("configuration", {}).get("shards", 1))
 
     def totals(self) -> dict[str, int]:
-        return {name: sum(shard["results"].get(name, 0) for shard in self.shards.values()) for name in COUNTERS}
+        streamed = self.plan.streamed if self.plan is not None else {}
+        open_shards = [counted(tests) for shard_id, tests in streamed.items() if shard_id not in self.shards]
+        results = [*open_shards, *(shard["results"] for shard in self.shards.values())]
+        return {name: sum(one.get(name, 0) for one in results) for name in COUNTERS}
 
     def printed(self) -> dict[str, Any]:
         return {
@@ -88,21 +96,35 @@ class Execution:
         }
 
 
+def counted(tests: list[dict[str, Any]]) -> dict[str, int]:
+    """Add up results, as the server does where no counters were sent."""
+    counters = {name: sum(test["status"] == name for test in tests) for name in ("passed", "failed", "skipped")}
+    flaky = sum(test["status"] == "passed" and test.get("retries", 0) > 0 for test in tests)
+    return {"total": len(tests), **counters, "flaky": flaky}
+
+
 def flaws(body: dict[str, Any], execution: Execution) -> Iterator[tuple[str, str]]:
     """Yield what breaks the document in a submission: (field, what is wrong)."""
     if not (body["shardId"].isdigit() and 1 <= int(body["shardId"]) <= execution.planned):
         yield "shardId", f"{body['shardId']} is outside the plan"
     if body.get("status") not in {"completed", "failed", "error"}:
         yield "status", f"{body.get('status')} is no status"
-    for number, test in enumerate(body["tests"]):
-        if test.get("status") not in {"passed", "failed", "skipped"} or not test.get("title"):
-            yield f"tests[{number}]", f"is not as documented: {test}"
-        if not isinstance(test.get("duration", 0), int):
-            yield f"tests[{number}].duration", "has to be whole milliseconds"
+    yield from result_flaws(body.get("tests", []))
     for name in ("startTime", "endTime"):
         moment = body["metadata"].get(name)
         if moment is not None and not MOMENT.fullmatch(moment):
             yield f"metadata.{name}", f"has to be ISO with ms and Z, not {moment}"
+
+
+def result_flaws(tests: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Yield what breaks the document in single results."""
+    for number, test in enumerate(tests):
+        if test.get("status") not in {"passed", "failed", "skipped"} or not test.get("title"):
+            yield f"tests[{number}]", f"is not as documented: {test}"
+        if not isinstance(test.get("duration", 0), int):
+            yield f"tests[{number}].duration", "has to be whole milliseconds"
+        if test.get("retries", 0) != len(test.get("attempts", [])) and "attempts" in test:
+            yield f"tests[{number}].attempts", "do not match retries"
 
 
 class FakeTMS:
@@ -116,6 +138,8 @@ class FakeTMS:
         closes: for each live connection to come, after how many frames to close it and with which code.
         withheld: numbers of events that live readers do not get at the first time.
         repeats: how often each live event is sent.
+        lease_seconds: how long a lease holds.
+        quarantined: titles of tests whose failures do not count.
     """
 
     def __init__(self) -> None:
@@ -126,6 +150,8 @@ class FakeTMS:
         self.closes: deque[tuple[int, int]] = deque()
         self.withheld: set[int] = set()
         self.repeats = 1
+        self.lease_seconds = 30.0
+        self.quarantined: set[str] = set()
         self.executions: dict[str, Execution] = {}
         self._answers: dict[str, web.Response] = {}
         self._changed: asyncio.Condition
@@ -160,6 +186,12 @@ class FakeTMS:
                 web.get("/api/executions/{id}/live", self._live),
                 web.post("/api/webhooks/executions/{id}", self._inbound),
                 web.post("/api/results", self._results),
+                web.put("/api/executions/{id}/plan", self._put_plan),
+                web.get("/api/executions/{id}/plan", self._get_plan),
+                web.post("/api/executions/{id}/claims", self._claim),
+                web.post("/api/executions/{id}/claims/{lease}/heartbeat", self._heartbeat),
+                web.delete("/api/executions/{id}/claims/{lease}", self._hand_back),
+                web.post("/api/executions/{id}/shards/{shard}/tests", self._stream),
             ]
         )
         # A live stream whose reader is gone waits for the next event; to aiohttp, 0 would mean to wait with it.
@@ -199,6 +231,7 @@ class FakeTMS:
         subject, _, verb = event.partition(".")
         if subject == "execution":
             execution.status = "running" if verb in {"started", "progress"} else verb
+            execution.reason = data.get("reason", "")
         async with self._changed:
             self._changed.notify_all()
 
@@ -320,8 +353,10 @@ class FakeTMS:
 
     async def _tests(self, request: web.Request) -> web.Response:
         execution = self.executions[request.match_info["id"]]
+        streamed = execution.plan.streamed if execution.plan is not None else {}
+        submitted = {shard_id: shard["tests"] for shard_id, shard in execution.shards.items()}
         tests = [
-            {"shardId": shard_id, **test} for shard_id, shard in execution.shards.items() for test in shard["tests"]
+            {"shardId": shard_id, **test} for shard_id, listed in (streamed | submitted).items() for test in listed
         ]
         wanted = request.query.get("status")
         return web.json_response({"tests": [test for test in tests if wanted in {None, test["status"]}]})
@@ -352,8 +387,15 @@ class FakeTMS:
             return self._refuse(409, "CONFLICT", f"{execution.execution_id} was cancelled; stop its runners")
         for name, words in flaws(body, execution):
             return self._complain(name, words)
+        if execution.plan is not None and "tests" not in body:
+            body["tests"] = execution.plan.close(body["shardId"])
+            body["results"] = counted(body["tests"])
         execution.shards[body["shardId"]] = body
-        if len(execution.shards) == execution.planned:
+        if execution.status not in FINAL and body["status"] == "error" and execution.plan is not None:
+            await self._happen(execution, "execution.failed", {"reason": "a shard broke"})
+        elif execution.plan is not None:
+            await self._end_if_over(execution)
+        elif len(execution.shards) == execution.planned and execution.status not in FINAL:
             errors = any(shard["status"] == "error" for shard in execution.shards.values())
             await self._happen(execution, "execution.failed" if errors else "execution.completed", {})
         answer = {
@@ -365,6 +407,80 @@ class FakeTMS:
             "summary": {"testsProcessed": len(body["tests"]), "artifactsUploaded": 0, "webhooksTriggered": 0},
         }
         return web.json_response(answer, status=201)
+
+    async def _put_plan(self, request: web.Request) -> web.Response:
+        execution, body = self.executions[request.match_info["id"]], await request.json()
+        if execution.status in FINAL and execution.plan is None:
+            return self._refuse(409, "CONFLICT", f"{execution.execution_id} has ended")
+        try:
+            made = Plan(body, execution.planned, self.lease_seconds, self.quarantined)
+        except Flaw as flaw:
+            return self._complain(flaw.name, flaw.words)
+        status = 200 if execution.plan else 201
+        execution.plan = execution.plan or made
+        return web.json_response(execution.plan.printed(execution.execution_id, body), status=status)
+
+    async def _get_plan(self, request: web.Request) -> web.Response:
+        execution = self.executions[request.match_info["id"]]
+        if execution.plan is None:
+            return self._refuse(404, "NOT_FOUND", "There is no plan")
+        return web.json_response(execution.plan.printed(execution.execution_id))
+
+    async def _claim(self, request: web.Request) -> web.Response:
+        execution, body = self.executions[request.match_info["id"]], await request.json()
+        if execution.plan is None:
+            return self._refuse(409, "CONFLICT", "There is no plan")
+        if body.keys() - {"runnerId", "shardId", "done"} or not body.get("runnerId"):
+            return self._complain("body", f"is not as documented: {body}")
+        if execution.status in FINAL:
+            state = "done" if execution.status == "completed" else "cancelled"
+            return web.json_response(nothing(state, execution.reason or None))
+        try:
+            answer = execution.plan.claim(body)
+        except Flaw as flaw:
+            return self._complain(flaw.name, flaw.words)
+        if execution.status == "created":
+            await self._happen(execution, "execution.started", {})
+        if answer["state"] == "leased":
+            told = {"shardId": answer["shardId"], "leaseId": answer["leaseId"], "tests": len(answer["tests"])}
+            await self._happen(execution, "shard.claimed", told)
+        await self._end_if_over(execution)
+        return web.json_response(answer)
+
+    async def _heartbeat(self, request: web.Request) -> web.Response:
+        execution, body = self.executions[request.match_info["id"]], await request.json()
+        lease_id = request.match_info["lease"]
+        lease = execution.plan.held(lease_id, body["runnerId"]) if execution.plan else None
+        order, reason = "continue" if lease is not None else "abandon", None
+        if lease is not None:
+            lease.expires = time.monotonic() + self.lease_seconds
+        if execution.status in FINAL:
+            order, reason = "cancel", f"{execution.execution_id} was {execution.status}"
+        return web.json_response({"leaseId": lease_id, "expiresAt": NOW, "order": order, "reason": reason})
+
+    async def _hand_back(self, request: web.Request) -> web.Response:
+        execution, lease_id = self.executions[request.match_info["id"]], request.match_info["lease"]
+        returned = execution.plan.end(lease_id, request.query["runnerId"], "waiting") if execution.plan else 0
+        await self._end_if_over(execution)
+        return web.json_response({"leaseId": lease_id, "returned": returned})
+
+    async def _stream(self, request: web.Request) -> web.Response:
+        execution, body = self.executions[request.match_info["id"]], await request.json()
+        if execution.status == "cancelled" or execution.plan is None:
+            return self._refuse(409, "CONFLICT", f"{execution.execution_id} was cancelled; stop its runners")
+        for name, words in result_flaws(body["tests"]):
+            return self._complain(name, words)
+        try:
+            answer = execution.plan.report(request.match_info["shard"], body)
+        except Flaw as flaw:
+            return self._complain(flaw.name, flaw.words)
+        results = counted(execution.plan.streamed.get(request.match_info["shard"], []))
+        await self._happen(execution, "shard.progress", {"shardId": request.match_info["shard"], "results": results})
+        return web.json_response(answer)
+
+    async def _end_if_over(self, execution: Execution) -> None:
+        if execution.plan is not None and execution.plan.is_over() and execution.status not in FINAL:
+            await self._happen(execution, "execution.completed", {})
 
     async def _live(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(protocols=("tms.v1",))

@@ -42,7 +42,7 @@ def requests(client: TMSClient, execution_id: str) -> list[httpx.Request]:
     """What the client sends after the execution was made."""
     assert execution_id
     seen: list[httpx.Request] = []
-    client._http.event_hooks = {"request": [seen.append]}
+    client._connection._http.event_hooks = {"request": [seen.append]}
     return seen
 
 
@@ -81,7 +81,7 @@ class Cut:
     """Lets a request through and loses its answer, or loses the request, from the second part on."""
 
     def __init__(self, client: TMSClient, times: int) -> None:
-        self._send = client._http._transport.handle_request
+        self._send = client._connection._http._transport.handle_request
         self.left = times
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
@@ -96,7 +96,7 @@ class Cut:
 @pytest.fixture
 def cut(client: TMSClient, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cut]:
     cut = Cut(client, QUICK.attempts - 1)
-    monkeypatch.setattr(client._http._transport, "handle_request", cut)
+    monkeypatch.setattr(client._connection._http._transport, "handle_request", cut)
     yield cut
     assert not cut.left
 
@@ -114,7 +114,7 @@ def test_a_process_that_failed_is_gone_on_for_by_another(
         client.upload_artifact(execution_id, "1", large)
     with server.client() as other:
         sent: list[httpx.Request] = []
-        other._http.event_hooks = {"request": [sent.append]}
+        other._connection._http.event_hooks = {"request": [sent.append]}
         stored = other.upload_artifact(execution_id, "1", large)
     assert content_of(stored) == large.read_bytes()
     assert [request.url.path.rpartition("/")[2] for request in sent] == ["artifact-uploads", "3", "complete"]

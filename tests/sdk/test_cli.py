@@ -17,7 +17,7 @@ SDK = Path(tms_sdk.__file__).parent
 
 
 def test_help_teaches_each_command_with_examples(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ([], ["run"], ["watch"], ["upload"], ["gate"]):
+    for command in ([], ["run"], ["create"], ["send"], ["watch"], ["upload"], ["gate"]):
         with pytest.raises(SystemExit) as ended:
             main([*command, "--help"])
         assert ended.value.code == 0
@@ -89,9 +89,15 @@ def test_the_command_loads_neither_pytest_nor_the_server() -> None:
 
 
 def test_the_plugin_loads_no_http_client_into_the_process_under_test() -> None:
-    loaded = loaded_by("tms_sdk.pytest_plugin")
+    loaded = loaded_by("tms_sdk.pytest_node")
     assert "pytest" in loaded
     assert loaded.isdisjoint({"httpx", "websockets", "rich"})
+
+
+def test_without_its_option_the_plugin_loads_nothing_of_ours_but_itself() -> None:
+    code = "import sys, tms_sdk.pytest_plugin; print(*(name for name in sys.modules if name.startswith('tms_sdk')))"
+    loaded = subprocess.check_output([sys.executable, "-c", code], text=True).split()
+    assert sorted(loaded) == ["tms_sdk", "tms_sdk.pytest_plugin"]
 
 
 def test_what_it_imports_is_what_it_depends_on() -> None:

@@ -8,7 +8,7 @@ import pytest
 from tests.sdk.conftest import QUICK, Server
 from tests.sdk.fake_tms import FakeTMS, Fault
 from tms_sdk import ApiError, Retry, TMSClient, TMSError, Unreachable
-from tms_sdk.client import api_url
+from tms_sdk.connection import api_url
 
 CONFIG = {
     "testSuite": "api",

@@ -5,13 +5,16 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tms_sdk.records import ERROR_HEAD, ERROR_TAIL, Record, TestStatus, count, record, shorten
+from tms_sdk.records import ERROR_HEAD, ERROR_TAIL, Record, TestStatus, attempt, count, record, shorten
 
 # Every code point, lone surrogates and NUL included.
 any_text = st.text(st.characters(categories=None))
 statuses: st.SearchStrategy[TestStatus] = st.sampled_from(["passed", "failed", "skipped"])
+attempts = st.lists(
+    st.builds(attempt, status=statuses, seconds=st.floats(0, 1e6), error=st.none() | any_text), max_size=3
+)
 records = st.builds(
-    record, title=any_text, file=any_text, status=statuses, retries=st.integers(0, 3), error=st.none() | any_text
+    record, title=any_text, file=any_text, status=statuses, attempts=attempts, error=st.none() | any_text
 )
 
 

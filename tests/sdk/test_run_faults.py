@@ -8,9 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -95,22 +93,12 @@ def test_a_killed_runner_leaves_no_process_behind(server: Server, project: Proje
 
 
 def test_an_execution_cancelled_on_the_server_stops_all_shards(fake: FakeTMS, server: Server, project: Project) -> None:
-    folder = project(
-        {
-            "test_a.py": HANGS,
-            "test_b.py": """
-import pathlib, time
-def test_waits():
-    while not pathlib.Path("go").exists():
-        time.sleep(0.02)
-""",
-        }
-    )
+    folder = project({"test_a.py": HANGS, "test_b.py": HANGS})
+    fake.lease_seconds = 1.0
     with runner(server, folder, "--shards", "2", "--", *PYTEST) as process:
-        started = pids(folder / "test_a.py")
+        started = pids(folder / "test_a.py", folder / "test_b.py")
         (execution,) = fake.executions
         fake.happen(execution, "execution.cancelled", {"reason": "by somebody"})
-        (folder / "go").touch()
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 2
     assert f"Stopping: {execution} was cancelled" in output
@@ -120,9 +108,12 @@ def test_waits():
 def test_results_reach_a_server_that_was_away_once(fake: FakeTMS, tms: Tms, project: Project) -> None:
     project({"test_a.py": ALL_PASS, "test_b.py": ALL_PASS})
     fake.faults = [
-        Fault("POST", "/api/results", times=2, status=503),
-        Fault("POST", "/api/results", times=2, cut=True),
         Fault("POST", "/api/executions", times=1, status=500),
+        Fault("PUT", ".*/plan", times=2, status=503),
+        Fault("POST", ".*/claims", times=2, cut=True),
+        Fault("POST", ".*/shards/./tests", times=2, cut=True),
+        Fault("POST", ".*/shards/./tests", times=2, status=503),
+        Fault("POST", "/api/results", times=3, cut=True),
     ]
     done = tms("run", "--shards", "2", "--", *PYTEST)
     assert done.returncode == 0, done.stdout
@@ -132,53 +123,10 @@ def test_results_reach_a_server_that_was_away_once(fake: FakeTMS, tms: Tms, proj
 
 def test_results_that_the_server_refuses_fail_the_run_and_say_which(fake: FakeTMS, tms: Tms, project: Project) -> None:
     project({"test_a.py": ALL_PASS})
-    fake.faults = [Fault("POST", "/api/results", status=413)]
+    fake.faults = [Fault("POST", ".*/shards/1/tests", status=413)]
     done = tms("run", "--shards", "1", "--", *PYTEST)
     assert done.returncode == 3
-    assert "The results of shard 1 are not on the server: Out of order (HTTP 413" in done.stdout
-
-
-def test_events_are_told_in_order_and_one_that_is_lost_costs_nothing(fake: FakeTMS, tms: Tms, project: Project) -> None:
-    project({"test_a.py": ALL_PASS})
-    assert tms("run", "--shards", "2", "--", *PYTEST).returncode == 0
-    (execution,) = fake.executions.values()
-    told = [(body["event"], body["data"].get("shardId")) for body in execution.inbound]
-    assert told[0] == ("execution.started", None)
-    for shard_id in ("1", "2"):
-        assert told.index(("shard.started", shard_id)) < told.index(("shard.completed", shard_id))
-    first = next(body for body in execution.inbound if body["data"].get("status") == "completed")
-    assert first["data"]["results"].keys() == {"total", "passed", "failed", "skipped", "flaky"}
-    fake.faults = [Fault("POST", "/api/webhooks/.*", times=100, status=400)]
-    assert tms("run", "--shards", "2", "--", *PYTEST).returncode == 0
-    assert [execution.status for execution in fake.executions.values()] == ["completed", "completed"]
-
-
-WAITS = """
-import pathlib, time
-def test_quick():
-    pass
-def test_waits():
-    while not pathlib.Path("go").exists():
-        time.sleep(0.02)
-"""
-
-
-def test_while_shards_run_the_server_is_told_how_far_they_are(fake: FakeTMS, server: Server, project: Project) -> None:
-    folder = project({"test_a.py": WAITS, "test_b.py": ALL_PASS})
-
-    def reports() -> list[dict[str, Any]]:
-        told = [body for execution in fake.executions.values() for body in execution.inbound]
-        return [body["data"] for body in told if body["event"] == "execution.progress"]
-
-    with runner(server, folder, "--shards", "2", "--", *PYTEST) as process:
-        passed = {"total": 1, "passed": 1, "failed": 0, "skipped": 0, "flaky": 0}
-        waits = {"shardId": "2", "planned": 2, "results": passed, "running": "test_a.py::test_waits"}
-        until(lambda: waits in [shard for report in reports() for shard in report["shards"]])
-        (folder / "go").touch()
-        process.communicate(timeout=60)
-    assert process.returncode == 0
-    told = [report["shards"] for report in reports()]
-    assert all(now != before for before, now in pairwise(told)), "only what is new is told"
+    assert "shard 1: tms: a result is not on the server: Out of order (HTTP 413" in done.stdout
 
 
 def test_the_execution_tells_where_it_comes_from(fake: FakeTMS, tms: Tms, project: Project) -> None:
@@ -197,7 +145,7 @@ def test_the_execution_tells_where_it_comes_from(fake: FakeTMS, tms: Tms, projec
         "environment": "production",
         "provider": "tms-run",
         "triggerSource": "api",
-        "configuration": {"shards": 2, "parallel": True, "timeout": 90_000},
+        "configuration": {"shards": 2, "parallel": True, "retries": 3, "timeout": 90_000},
     }
     assert metadata.items() >= {"commit": "abc123", "branch": "main", "buildNumber": "456"}.items()
     assert all(shard["provider"] == "tms-run" for shard in execution.shards.values())
@@ -218,7 +166,7 @@ def test_in_a_terminal_there_are_bars(server: Server, project: Project) -> None:
     folder = project({"test_a.py": ALL_PASS, "test_b.py": "def test_bad(): assert 0, 'the reason'\n"})
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "tms_sdk", "run", "--shards", "2", "--", *PYTEST],
+        [sys.executable, "-m", "tms_sdk", "run", "--shards", "2", "--mode", "static", "--", *PYTEST],
         cwd=folder,
         env=server.environ | {"TERM": "xterm"},
         stdin=theirs,

@@ -124,43 +124,30 @@ def test_progress_follows_the_frames() -> None:
     assert progress.status == "failed"
 
 
-def running(shard_id: Any, results: Any, planned: Any = 6, test: Any = "test_a.py::test_b") -> dict[str, Any]:
-    return {"shardId": shard_id, "planned": planned, "results": results, "running": test}
-
-
-def test_what_a_runner_reports_moves_the_shards_that_have_not_ended() -> None:
+def test_claims_and_streamed_results_move_the_shards_that_have_not_ended() -> None:
     progress = ExecutionProgress(ID)
     progress.plan(3)
     progress.apply(event("shard.completed", shardId="2", status="completed", results={"total": 1, "passed": 1}))
-    reported = {"executionId": ID, "shards": [running("1", FAILED), running("2", FAILED), running("9", FAILED)]}
-    progress.apply(event("execution.progress", results={"total": 1, "passed": 1}, reported=reported))
+    progress.apply(event("shard.claimed", shardId="1", leaseId="lease_1", tests=4))
+    progress.apply(event("shard.progress", shardId="1", results=FAILED))
+    progress.apply(event("shard.claimed", shardId="1", leaseId="lease_2", tests=2))
+    progress.apply(event("shard.released", shardId="1", leaseId="lease_2", reason="done", returned=0))
+    progress.apply(event("shard.claimed", shardId="1", leaseId="lease_3", tests=5))
+    progress.apply(event("shard.released", shardId="1", leaseId="lease_3", reason="handed_back", returned=5))
+    progress.apply(event("shard.released", shardId="2", leaseId="lease_4", reason="done", returned=0))
     first, second, third = (progress.shards[number] for number in "123")
-    assert (first.status, first.planned, first.running, first.results) == ("running", 6, "test_a.py::test_b", FAILED)
+    assert (first.status, first.planned, first.results) == ("running", 6, FAILED)
     assert (second.status, second.planned, second.results["total"]) == ("completed", None, 1)
     assert (third.status, third.results["total"]) == ("pending", 0)
     assert progress.results == {"total": 4, "passed": 3, "failed": 1, "skipped": 0, "flaky": 0}
-    assert list(progress.shards) == ["1", "2", "3"]
 
 
-@pytest.mark.parametrize(
-    "reported",
-    [
-        None,
-        "half",
-        {"shards": 4},
-        {"shards": ["1"]},
-        {"shards": [running(["1"], {})]},
-        {"shards": [running("1", {"total": "many"})]},
-        {"shards": [running("1", {}, planned=None)]},
-        {"shards": [running("1", [], test=3)]},
-    ],
-    ids=str,
-)
-def test_another_runners_words_on_its_progress_are_left_alone(reported: Any) -> None:
+def test_a_snapshot_tells_what_each_shard_has_claimed() -> None:
     progress = ExecutionProgress(ID)
-    progress.plan(1)
-    progress.apply(event("execution.progress", reported=reported))
-    assert (progress.status, progress.shards["1"].status) == ("running", "pending")
+    shard = {"shardId": "1", "status": "running", "results": FAILED, "plan": {"planned": 6, "reported": 3}}
+    execution = {"status": "running", "shardResults": [shard], "results": FAILED}
+    progress.apply({"type": "snapshot", "seq": 3, "execution": execution})
+    assert (progress.shards["1"].planned, progress.shards["1"].results) == (6, FAILED)
 
 
 def test_bars_show_each_shard_its_numbers_and_its_test() -> None:

@@ -1,16 +1,20 @@
-"""Test suites that nobody here wrote, run in four shards: the server has what plain pytest reports, test by test."""
+"""Test suites that nobody here wrote, run in shards: the server has what plain pytest reports, each test once."""
 
 import os
 import re
 import subprocess
 import sys
 import tarfile
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
+from subprocess import DEVNULL
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.plain_pytest import PYTEST, plain, reported
@@ -18,7 +22,6 @@ from tests.running import RunningServer
 from tms_sdk import TMSClient
 
 ARCHIVES = Path(__file__).parent / "archives.txt"
-SHARDS = 4
 
 # What pytest is told on top: where the package is, whose own settings hold for all else.
 OPTIONS = ("-o", "pythonpath=src .", "tests")
@@ -51,19 +54,24 @@ def unpacked(archives: Path, name: str, folder: Path) -> Path:
     return project
 
 
-def run_in_shards(project: Path, server: RunningServer) -> tuple[int, str]:
-    """`tms run` in a project; returns its exit code and the execution."""
+def environ(server: RunningServer) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "TMS_"))}
-    own = {"TMS_URL": server.url, "TMS_TOKEN": server.token, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    return kept | {"TMS_URL": server.url, "TMS_TOKEN": server.token, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+
+
+def run_in_shards(project: Path, server: RunningServer, shards: int, mode: str) -> tuple[int, str]:
+    """`tms run` in a project; returns its exit code and the execution."""
+    command = [sys.executable, "-m", "tms_sdk", "run", "--shards", str(shards), "--mode", mode, "--"]
     done = subprocess.run(
-        [sys.executable, "-m", "tms_sdk", "run", "--shards", str(SHARDS), "--", *PYTEST, *OPTIONS],
+        [*command, *PYTEST, *OPTIONS],
         cwd=project,
-        env=kept | own,
+        env=environ(server),
         capture_output=True,
         text=True,
         check=False,
         timeout=600,
     )
+    print(done.stdout)  # noqa: T201 - shown where the test fails
     found = re.search(r"exec_\d+", done.stdout)
     assert found is not None, done.stdout + done.stderr
     return done.returncode, found.group()
@@ -78,39 +86,58 @@ def all_tests(client: TMSClient, execution_id: str) -> Iterator[dict[str, Any]]:
         yield from page["tests"]
 
 
+def first_to_claim(
+    client: TMSClient, execution_id: str, nodes: "Sequence[subprocess.Popen[bytes]]"
+) -> "subprocess.Popen[bytes]":
+    """Wait until a node has reported some results, and has more to run; return it."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        for event in client.events(execution_id)["events"]:
+            if event["event"] == "shard.claimed":
+                pids = {str(node.pid): node for node in nodes}
+                found = pids.get(event["data"]["runnerId"].split("-")[-2])
+                if found is not None:
+                    return found
+        time.sleep(0.05)
+    raise AssertionError("nobody has claimed anything")
+
+
 @pytest.mark.parametrize(
-    ("name", "mistaken", "exit_code", "outcomes"),
+    ("name", "shards", "mode", "outcomes"),
     [
-        ("itsdangerous", None, 0, {"passed"}),
-        ("itsdangerous", "src/itsdangerous/encoding.py", 1, {"passed", "failed"}),
-        ("more_itertools", None, 0, {"passed"}),
-        ("click", None, 0, {"passed", "skipped"}),
+        ("itsdangerous", 8, "static", {"passed"}),
+        ("itsdangerous", 2, "queue", {"passed"}),
+        ("itsdangerous with a mistake", 4, "queue", {"passed", "failed"}),
+        ("more_itertools", 1, "queue", {"passed"}),
+        ("more_itertools", 2, "static", {"passed"}),
+        ("click", 4, "static", {"passed", "skipped"}),
+        ("click", 8, "queue", {"passed", "skipped"}),
     ],
-    ids=["itsdangerous", "itsdangerous with a mistake", "more_itertools", "click"],
 )
 def test_the_server_has_what_plain_pytest_reports(
     archives: Path,
     tmp_path: Path,
     server: RunningServer,
     name: str,
-    mistaken: str | None,
-    exit_code: int,
+    shards: int,
+    mode: str,
     outcomes: set[str],
 ) -> None:
-    project = unpacked(archives, name, tmp_path)
-    if mistaken is not None:
-        with (project / mistaken).open("a") as module:
+    package, _, mistake = name.partition(" ")
+    project = unpacked(archives, package, tmp_path)
+    if mistake:
+        with (project / "src/itsdangerous/encoding.py").open("a") as module:
             module.write(MISTAKE)
     with ThreadPoolExecutor() as pool:
         plainly = pool.submit(plain, project, *OPTIONS)
-        code, execution_id = run_in_shards(project, server)
+        code, execution_id = run_in_shards(project, server, shards, mode)
         plain_code, expected = plainly.result()
 
     with TMSClient(server.token, server.url) as client:
         execution = client.get_execution(execution_id)
         tests = list(all_tests(client, execution_id))
     assert reported(tests) == expected
-    assert (code, plain_code) == (exit_code, exit_code)
+    assert code == plain_code == ("failed" in outcomes)
 
     assert execution["status"] == "completed"
     counted = Counter(outcome for *_, outcome in expected.elements())
@@ -120,4 +147,31 @@ def test_the_server_has_what_plain_pytest_reports(
         **{outcome: counted[outcome] for outcome in ("passed", "failed", "skipped")},
         "flaky": 0,
     }
-    assert [shard["shardId"] for shard in execution["shardResults"]] == ["1", "2", "3", "4"]
+    assert len(execution["shardResults"]) == shards
+    plan = execution["plan"]
+    assert (plan["mode"], plan["reported"], plan["missing"], plan["unexpected"]) == (mode, plan["planned"], 0, 0)
+
+
+def test_nodes_that_are_killed_cost_time_but_no_test(archives: Path, tmp_path: Path, server: RunningServer) -> None:
+    project = unpacked(archives, "click", tmp_path)
+    plain_code, expected = plain(project, *OPTIONS)
+    command = [*PYTEST, "-p", "tms_sdk.pytest_loader", "--tms", "-p", "no:cacheprovider", *OPTIONS]
+    with TMSClient(server.token, server.url) as client, ExitStack() as stack:
+        config = {"testSuite": "all", "environment": "dev", "provider": "nodes"}
+        created = client.create_execution({**config, "configuration": {"shards": 3, "retries": 3}})
+        own = {"TMS_EXECUTION": created["executionId"]}
+        nodes = [
+            stack.enter_context(subprocess.Popen(command, cwd=project, env=environ(server) | own, stdout=DEVNULL))
+            for _ in range(3)
+        ]
+        # The first that has a lease is killed with all it has started, in the middle of it.
+        victim = first_to_claim(client, created["executionId"], nodes)
+        killed = psutil.Process(victim.pid)
+        for process in [killed, *killed.children()]:
+            process.kill()
+        codes = [node.wait(300) for node in nodes if node is not victim]
+        execution = client.get_execution(created["executionId"])
+        tests = list(all_tests(client, created["executionId"]))
+    assert codes == [plain_code, plain_code] == [0, 0]
+    assert reported(tests) == expected
+    assert execution["results"]["total"] == expected.total()

@@ -3,13 +3,16 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NotRequired, TypedDict
 
-from tms_sdk.records import TestStatus
+from tms_sdk.records import Attempt, TestStatus, attempt
 
 if TYPE_CHECKING:
     import pytest
 
 # What pytest-rerunfailures and pytest-retry call the report of an attempt that is not the last.
 _AGAIN = frozenset({"rerun", "retried"})
+
+# Marks the report of a test that failed in quarantine, which to pytest is an expected failure.
+QUARANTINED = "tms_quarantined"
 
 
 class Outcome(TypedDict):
@@ -18,21 +21,22 @@ class Outcome(TypedDict):
     status: TestStatus
     seconds: float
     error: NotRequired[str]
-    retries: int
-    tags: list[str]
+    attempts: NotRequired[list[Attempt]]
 
 
-@dataclass
+@dataclass(slots=True)
 class _Test:
     """One test from its start to its end, over all its attempts."""
 
-    retries: int = 0
     again: bool = False
     reports: "list[pytest.TestReport]" = field(default_factory=list)
-    tags: list[str] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)
 
     def next_attempt(self) -> None:
-        self.retries += 1
+        """End an attempt that failed: only such are followed by another."""
+        errors = [_error(report) for report in self.reports if _has_failed(report)]
+        seconds = sum(report.duration for report in self.reports if not _is_subtest(report))
+        self.attempts.append(attempt(status="failed", seconds=seconds, error="\n\n".join(errors) or None))
         self.again = False
         self.reports = []
 
@@ -50,16 +54,18 @@ class Attempts:
 
     def begin(self, nodeid: str) -> None:
         """A test begins, or its next attempt does."""
-        test = self._tests.setdefault(nodeid, _Test())
-        if test.again:
+        test = self._tests.get(nodeid)
+        if test is None:
+            self._tests[nodeid] = _Test()
+        elif test.again:
             test.next_attempt()
 
     def add(self, report: "pytest.TestReport") -> None:
         """Take in the report of one phase."""
-        test = self._tests.setdefault(report.nodeid, _Test())
-        test.tags = getattr(report, "tms_tags", test.tags)
-        if str(report.outcome) in _AGAIN:
+        test = self._tests.get(report.nodeid) or self._tests.setdefault(report.nodeid, _Test())
+        if report.outcome in _AGAIN:
             test.again = True
+            test.reports.append(report)
         elif test.again and report.when == "setup":
             # Some versions begin the next attempt without saying so.
             test.next_attempt()
@@ -86,17 +92,17 @@ class Attempts:
         test = self._tests.pop(nodeid, None)
         if test is None:
             return None
-        failed = [report for report in test.reports if report.failed]
-        skipped = [report for report in test.reports if report.skipped]
+        failed = [report for report in test.reports if _has_failed(report)]
+        skipped = any(report.skipped for report in test.reports)
         called = any(report.when == "call" and not _is_subtest(report) for report in test.reports)
         if not (failed or skipped or called):
             return None
         outcome: Outcome = {
             "status": "failed" if failed else "skipped" if skipped else "passed",
             "seconds": sum(report.duration for report in test.reports if not _is_subtest(report)),
-            "retries": test.retries,
-            "tags": test.tags,
         }
+        if test.attempts:
+            outcome["attempts"] = test.attempts
         if failed:
             outcome["error"] = "\n\n".join([*map(_error, failed), *self._captured(failed[-1])])
         return outcome
@@ -109,6 +115,11 @@ class Attempts:
             for name, content in report.sections
             if self._show_capture in {"all", *name.split()}
         ]
+
+
+def _has_failed(report: "pytest.TestReport") -> bool:
+    # One that is run again, and one in quarantine, have failed too, though pytest is told otherwise.
+    return report.failed or report.outcome in _AGAIN or hasattr(report, QUARANTINED)
 
 
 def _error(report: "pytest.TestReport") -> str:

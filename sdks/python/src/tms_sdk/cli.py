@@ -13,14 +13,15 @@ from rich.text import Text
 
 from tms_sdk import __version__, artifacts_command
 from tms_sdk.client import TMSClient
-from tms_sdk.errors import ReportError, ReportsRejected, TMSError, UsageError
+from tms_sdk.errors import ReportError, ReportsRejected, TMSError, Unreachable, UsageError
+from tms_sdk.executions import configuration
 from tms_sdk.gate import gate
-from tms_sdk.run import RunOptions, run
+from tms_sdk.run import SOME_PATIENCE, RunOptions, run
+from tms_sdk.send import send
+from tms_sdk.settings import DEFAULT_URL, SPOOL, Settings
 from tms_sdk.upload import Target, upload
 from tms_sdk.verdict import ExitCode
 from tms_sdk.watch import watch
-
-DEFAULT_URL = "http://127.0.0.1:8000"
 
 SUITES = ("smoke", "regression", "api", "ui", "all")
 ENVIRONMENTS = ("dev", "staging", "production")
@@ -29,6 +30,8 @@ _HELP = """\
 Run tests in shards, report them to a TMS server, and watch them live.
 
   tms run --shards 4 -- pytest tests     run a pytest suite in four parallel shards
+  tms create --shards 4                  an execution for CI nodes that run `pytest --tms`
+  tms send                               results that were kept while the server was away
   tms watch exec_20250804123456          live bars of an execution that runs anywhere
   tms upload build/reports/*.xml         send the reports of any tool, in JUnit XML or CTRF JSON
   tms gate exec_20250804123456           whether an execution is good enough, by rules, as an exit code
@@ -45,9 +48,10 @@ The server and the token come from the environment, or from --url and --token:
 _RUN = """\
 Run a pytest suite in parallel shards, each result reported to the server.
 
-pytest says what it would run; its files are dealt to the shards so that all have about as many tests, and each shard
-is a pytest process of its own. Your command is used as it is: arguments, ini files and conftests stay as they are.
-tms-sdk has to be installed beside pytest. The failed tests' errors are printed as they come.
+Each shard is a pytest process of its own. The server deals the tests out: as a queue, from which each shard takes
+batches, so that all end together, or in shards that are fixed beforehand. Your command is used as it is: arguments, ini
+files and conftests stay as they are. tms-sdk has to be installed beside pytest. The failed tests' errors are printed as
+they come.
 """
 
 _RUN_EXAMPLES = """\
@@ -60,11 +64,48 @@ exit codes, as pytest's own; of several shards the worst:
   0  all tests passed
   1  tests failed
   2  interrupted, or the execution was cancelled on the server
-  3  internal error: a pytest process died, or results could not be delivered
+  3  internal error: a pytest process died, or the server refuses results
   4  wrong usage
   5  no tests were collected
 
 Ctrl-C ends the shards and cancels the execution.
+"""
+
+_CREATE = """\
+Create an execution for several CI nodes to share, and print its id.
+
+Each node then runs `pytest --tms` with the id in TMS_EXECUTION. If the server is away, nothing is printed, with a word
+on stderr, and the exit code is 0: nodes without an execution run a share of their own, and keep the results for
+`tms send`.
+"""
+
+_CREATE_EXAMPLES = """\
+examples:
+  export TMS_EXECUTION=$(tms create --shards 4 --suite regression --environment staging)
+  pytest --tms                           (on each of the nodes)
+
+exit codes:
+  0  created, or the server is away
+  3  the server refuses
+  4  wrong usage
+"""
+
+_SEND = """\
+Send results that were kept on disk while the server was away.
+
+Nothing counts twice, however often they are sent. Results of tests that others ran meanwhile come late: they are kept,
+and do not count. Results of runs that had no execution become a new one's shards, or go to --execution.
+"""
+
+_SEND_EXAMPLES = """\
+examples:
+  tms send
+  tms send --execution exec_20250804123456 artifacts/node-3/.tms-spool
+
+exit codes:
+  0  the server has the results
+  3  the server refuses or does not answer; what it has not taken stays
+  4  wrong usage
 """
 
 _WATCH = """\
@@ -186,7 +227,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     command = _command(commands, "run", "run a pytest suite in parallel shards", _RUN, _RUN_EXAMPLES)
-    command.usage = "tms run [--shards N] [--suite NAME] [--environment NAME] [--timeout SECONDS] -- pytest ..."
+    command.usage = (
+        "tms run [--shards N] [--mode MODE] [--suite NAME] [--environment NAME] [--timeout SECONDS] -- pytest ..."
+    )
     command.add_argument(
         "--shards",
         type=_positive,
@@ -194,14 +237,30 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="pytest processes side by side (default: one per CPU, %(default)s here)",
     )
-    _add_labels(command)
     command.add_argument(
-        "--timeout",
-        type=_positive,
-        metavar="SECONDS",
-        help="after which the server calls the execution failed (default: the server's)",
+        "--mode",
+        choices=("queue", "static"),
+        default="queue",
+        help="shards take batches as they go, or are fixed beforehand (default: %(default)s)",
     )
+    _add_labels(command)
+    _add_timeout(command)
     command.set_defaults(action=_run)
+
+    command = _command(commands, "create", "create an execution for CI nodes", _CREATE, _CREATE_EXAMPLES)
+    command.add_argument(
+        "--shards", type=_positive, default=1, metavar="N", help="nodes that will share it (default: %(default)s)"
+    )
+    _add_labels(command)
+    _add_timeout(command)
+    command.set_defaults(action=_create)
+
+    command = _command(commands, "send", "send results that were kept", _SEND, _SEND_EXAMPLES)
+    command.add_argument(
+        "folder", type=Path, nargs="?", default=SPOOL, metavar="DIR", help="where they are (default: %(default)s)"
+    )
+    command.add_argument("--execution", metavar="ID", help="where results go whose run had no execution")
+    command.set_defaults(action=_send)
 
     command = _command(commands, "watch", "show an execution live", _WATCH, _WATCH_EXAMPLES)
     command.add_argument("execution", metavar="EXECUTION", help="the execution's id")
@@ -262,6 +321,15 @@ def _add_labels(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_timeout(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--timeout",
+        type=_positive,
+        metavar="SECONDS",
+        help="after which the server calls the execution failed (default: the server's)",
+    )
+
+
 def _positive(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) > 0):
         raise argparse.ArgumentTypeError(f"a whole number above 0 is needed, not {text!r}")
@@ -279,11 +347,36 @@ def _run(options: argparse.Namespace) -> int:
         token=options.token,
         command=options.command,
         shards=options.shards,
+        mode=options.mode,
+        patience=Settings.read(os.environ).patience,
         suite=options.suite,
         environment=options.environment,
         timeout=options.timeout,
     )
     return run(asked, Console())
+
+
+def _create(options: argparse.Namespace) -> int:
+    described = configuration(
+        shards=options.shards,
+        provider="tms-create",
+        suite=options.suite,
+        environment=options.environment,
+        timeout=options.timeout,
+    )
+    try:
+        with TMSClient(options.token, options.url, retry=SOME_PATIENCE) as client:
+            print(client.create_execution(described)["executionId"])  # noqa: T201 - for a script to read
+    except Unreachable as error:
+        words = f"{error}\nThe nodes run shares of their own without it, and keep their results for `tms send`."
+        Console(stderr=True).print(Text(words, "bold yellow"), soft_wrap=True)
+    return ExitCode.OK
+
+
+def _send(options: argparse.Namespace) -> int:
+    with TMSClient(options.token, options.url) as client:
+        delivered = send(client, options.folder, options.execution, Console())
+    return ExitCode.OK if delivered else ExitCode.INTERNAL_ERROR
 
 
 def _watch(options: argparse.Namespace) -> int:

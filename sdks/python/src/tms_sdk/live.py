@@ -11,7 +11,7 @@ from urllib.parse import quote
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
-from tms_sdk.client import USER_AGENT, api_url, refusal, usable_token
+from tms_sdk.connection import USER_AGENT, api_url, refusal, usable_token
 from tms_sdk.errors import ApiError, Unreachable
 from tms_sdk.retry import RETRYABLE_STATUSES, Retry
 

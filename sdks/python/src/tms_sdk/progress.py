@@ -1,9 +1,11 @@
-"""How far an execution is, shard by shard: what the bars show, fed by live frames or by our own runners."""
+"""How far an execution is, shard by shard: what the bars show, fed by live frames or by the shards of `tms run`."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
 from tms_sdk.records import Counters
+
+_WHILE_RUNNING = frozenset({"started", "claimed", "progress", "released"})
 
 ENDED = frozenset({"completed", "failed", "error", "lost", "cancelled"})
 
@@ -74,11 +76,17 @@ class ExecutionProgress:
             self.status = "running" if verb in {"started", "progress"} else verb
             self.plan((data.get("configuration") or {}).get("shards") or 0)
             self._take_results(data)
-            self._take_report(data.get("reported"))
             self.failed_tests = data.get("failedTests") or self.failed_tests
         elif subject == "shard" and "shardId" in data:
             shard = self.shard(data["shardId"])
-            shard.status = "running" if verb == "started" else data.get("status", verb)
+            if verb in _WHILE_RUNNING:
+                shard.status = shard.status if shard.ended else "running"
+            else:
+                shard.status = data.get("status", verb)
+            if verb == "claimed":
+                shard.planned = (shard.planned or 0) + data["tests"]
+            elif verb == "released" and data["reason"] != "done":
+                shard.planned = max(0, (shard.planned or 0) - data["returned"])  # others get them
             shard.results = _counters(data.get("results"), shard.results)
             self.results = self._sum()
 
@@ -87,23 +95,8 @@ class ExecutionProgress:
             shard = self.shard(result["shardId"])
             shard.status = result["status"]
             shard.results = _counters(result.get("results"), shard.results)
+            shard.planned = (result.get("plan") or {}).get("planned", shard.planned)
         self.results = _counters(data.get("results"), self._sum())
-
-    def _take_report(self, report: Any) -> None:  # noqa: ANN401 - whatever a runner may have sent
-        """Take in what `tms run` tells of its running shards; another runner's words are not understood."""
-        told_shards = report.get("shards") if isinstance(report, dict) else None
-        for told in told_shards if isinstance(told_shards, list) else []:
-            match told:
-                case {"shardId": str(shard_id), "planned": int(), "results": dict(results), "running": str()} if (
-                    shard_id in self.shards and all(isinstance(number, int) for number in results.values())
-                ):
-                    self._take_running(self.shards[shard_id], told)
-
-    def _take_running(self, shard: ShardProgress, told: dict[str, Any]) -> None:
-        if not shard.ended:
-            shard.status, shard.planned, shard.running = "running", told["planned"], told["running"]
-            shard.results = _counters(told["results"], shard.results)
-            self.results = self._sum()
 
     def _sum(self) -> Counters:
         total = no_counters()

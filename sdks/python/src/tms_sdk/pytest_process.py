@@ -1,21 +1,20 @@
-"""One pytest process of ours: the user's command, with orders for the plugin, in a process group of its own."""
+"""One pytest process of ours: the user's command, with options for the plugin, in a process group of its own."""
 
-import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from tms_sdk.errors import UsageError
 from tms_sdk.guard import Guard
-from tms_sdk.spool import COLLECT_OPTIONS, ORDERS_VARIABLE, RUN_OPTIONS, Orders, SpoolReader
 
 # The stack that pytest prints at a crash is long, and what the test itself said last stands before it.
 LAST_LINES = 200
@@ -30,10 +29,9 @@ class PytestProcess:
 
     Args:
         command: the user's command, such as `["pytest", "tests", "-k", "login"]`.
-        folder: an existing folder for orders, spool and output.
-        name: what to call them; unique in the folder.
-        shard: the shard to run, or None to collect only.
-        plan: each file's shard.
+        output: the file for what it prints.
+        options: what pytest gets on top.
+        environ: what its environment gets on top.
         guard: kills the process if we are killed.
 
     Raises:
@@ -41,33 +39,23 @@ class PytestProcess:
     """
 
     def __init__(
-        self, command: Sequence[str], *, folder: Path, name: str, shard: int | None, plan: dict[str, int], guard: Guard
+        self, command: Sequence[str], *, output: Path, options: Sequence[str], environ: Mapping[str, str], guard: Guard
     ) -> None:
         self._guard = guard
-        self._output = folder / f"{name}.output"
-        spool = folder / f"{name}.spool"
-        self._spool = SpoolReader(spool)
-        orders: Orders = {"spool": str(spool), "shard": shard, "plan": plan}
-        orders_file = folder / f"{name}.orders"
-        orders_file.write_text(json.dumps(orders), encoding="utf-8")
-        options = COLLECT_OPTIONS if shard is None else RUN_OPTIONS
-        environ = os.environ | {
-            ORDERS_VARIABLE: str(orders_file),
-            # Works through wrappers too (`uv run pytest`, `coverage run -m pytest`), and leaves the command as it is.
-            "PYTEST_ADDOPTS": f"{options} {os.environ.get('PYTEST_ADDOPTS', '')}".strip(),
-        }
+        self._output = output
+        # Works through wrappers too (`uv run pytest`, `coverage run -m pytest`), and leaves the command as it is.
+        addopts = f"{shlex.join(options)} {os.environ.get('PYTEST_ADDOPTS', '')}".strip()
         try:
-            with self._output.open("wb") as output:
+            with output.open("wb") as file:
                 self._process = subprocess.Popen(  # noqa: S603 - running the user's command is what we are for
                     [_program(command[0]), *command[1:]],
-                    env=environ,
+                    env={**os.environ, **environ, "PYTEST_ADDOPTS": addopts},
                     stdin=subprocess.DEVNULL,
-                    stdout=output,
+                    stdout=file,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
                 )
         except OSError as error:
-            self._spool.close()
             raise UsageError(
                 f"Cannot start {command[0]}: {error.strerror}. Is it installed, and on the path?"
             ) from error
@@ -83,7 +71,6 @@ class PytestProcess:
             self._signal(signal.SIGKILL)
             self._process.wait()
         self._guard.remove(self._process.pid)
-        self._spool.close()
 
     def wait(self, seconds: float) -> int | None:
         """Wait at most so long for the process to end; return its exit code (a signal's is negative), or None."""
@@ -97,10 +84,6 @@ class PytestProcess:
         self.wait(STOP_SECONDS)
         self._signal(signal.SIGKILL)
         self._process.wait()
-
-    def news(self) -> list[dict[str, Any]]:
-        """Return the spool's lines since the last call."""
-        return self._spool.news()
 
     def output(self) -> str:
         """Return all the process has printed."""

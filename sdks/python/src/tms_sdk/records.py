@@ -14,8 +14,16 @@ ERROR_HEAD = 4_000
 ERROR_TAIL = 12_000
 
 
+class Attempt(TypedDict):
+    """One try of a test before the one that counts; `duration` is in milliseconds."""
+
+    status: TestStatus
+    duration: int
+    error: NotRequired[str]
+
+
 class Record(TypedDict):
-    """A test as `POST /api/results` takes it in `tests[]`; `duration` is in milliseconds."""
+    """A test as the API takes it in `tests[]`; `duration` is in milliseconds."""
 
     title: str
     file: str
@@ -23,6 +31,7 @@ class Record(TypedDict):
     duration: NotRequired[int]
     error: NotRequired[str]
     retries: int
+    attempts: NotRequired[list[Attempt]]
     tags: list[str]
 
 
@@ -43,7 +52,7 @@ def record(
     status: TestStatus,
     seconds: float | None = None,
     error: str | None = None,
-    retries: int = 0,
+    attempts: Sequence[Attempt] = (),
     tags: Sequence[str] = (),
 ) -> Record:
     """Make a record that any server can store: no NUL, no lone surrogate, no endless error text."""
@@ -51,14 +60,29 @@ def record(
         "title": clean(title),
         "file": clean(file),
         "status": status,
-        "retries": retries,
+        "retries": len(attempts),
         "tags": [clean(tag) for tag in tags],
     }
     if seconds is not None:
         made["duration"] = max(0, round(seconds * 1000))
     if error is not None:
-        made["error"] = shorten(clean(error))
+        made["error"] = storable(error)
+    if attempts:
+        made["attempts"] = list(attempts)
     return made
+
+
+def attempt(*, status: TestStatus, seconds: float, error: str | None) -> Attempt:
+    """Make the record of a try that does not count, under the same rules."""
+    made: Attempt = {"status": status, "duration": max(0, round(seconds * 1000))}
+    if error is not None:
+        made["error"] = storable(error)
+    return made
+
+
+def storable(error: str) -> str:
+    """Make an error text one that any server can store."""
+    return shorten(clean(error))
 
 
 def count(tests: Iterable[Record]) -> Counters:

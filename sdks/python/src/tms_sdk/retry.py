@@ -1,5 +1,6 @@
 """When to ask again, and how long to wait before it."""
 
+import random
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -32,6 +33,37 @@ class Retry:
         # 2.0 ** 1024 overflows, and the cap is reached long before 2.0 ** 64.
         longest = min(self.longest_delay, self.first_delay * 2.0 ** min(failures - 1, 64))
         return (retry_after or 0.0) + chance * longest
+
+
+class Patience:
+    """How long a server has been away, and when to look for it next.
+
+    Args:
+        seconds: how long it may be away before one goes on without it.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._retry = Retry(longest_delay=5.0)
+        self._failures = 0
+        self._since = 0.0
+
+    def fail(self, now: float) -> None:
+        """Note that it did not answer. `now` are seconds that only grow."""
+        self._since = now if not self._failures else self._since
+        self._failures += 1
+
+    def end(self) -> None:
+        """Note that it has answered."""
+        self._failures = 0
+
+    def is_over(self, now: float) -> bool:
+        """Tell whether it has been away for too long."""
+        return self._failures > 0 and now - self._since >= self._seconds
+
+    def delay(self) -> float:
+        """Return the seconds to wait before the next look, random as `Retry` has it."""
+        return self._retry.delay(self._failures, random.random())  # noqa: S311 - jitter spreads load
 
 
 def retry_after_seconds(header: str | None, now: datetime) -> float | None:

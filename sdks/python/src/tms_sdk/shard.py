@@ -1,28 +1,33 @@
-"""One shard of a run: its pytest process, and what the server is told of it."""
+"""One shard of a run: its pytest process, and the runner that speaks to the server for it."""
 
+import socket
 import threading
-from collections.abc import Sequence
+import uuid
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from tms_sdk.assignment import Assignment, Mode
 from tms_sdk.client import TMSClient
-from tms_sdk.errors import ApiError, TMSError
+from tms_sdk.errors import TMSError
 from tms_sdk.guard import Guard
+from tms_sdk.inbox import Inbox
 from tms_sdk.progress import ShardProgress
 from tms_sdk.pytest_process import PytestProcess
-from tms_sdk.records import Record, count, timestamp
-from tms_sdk.verdict import ExitCode, Told, Verdict, judge
-from tms_sdk.wire import CreatedExecution
+from tms_sdk.records import Record
+from tms_sdk.retry import Patience
+from tms_sdk.runner import Runner
+from tms_sdk.settings import SPOOL
+from tms_sdk.share import Node
+from tms_sdk.spool import Spool
+from tms_sdk.verdict import Death, Verdict
 
 PROVIDER = "tms-run"
 
-LOOK_SECONDS = 0.1
-
-# The server's answer to what comes for a cancelled execution.
-CONFLICT = 409
+_SOCKET_VARIABLE = "TMS_RUNNER_SOCKET"
+_LOADER = "tms_sdk.pytest_loader"
 
 
 class Stopped(Exception):
@@ -30,10 +35,12 @@ class Stopped(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Began:
-    """News: the shard's process starts."""
+class Created:
+    """News: there is an execution for so many tests in so many files."""
 
-    shard: "Shard"
+    execution_id: str
+    tests: int
+    files: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +52,35 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """News: what the user has to know of a shard."""
+
+    shard: "Shard"
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """News: the server has ended the execution before its time."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Trouble:
-    """News: the server refuses the run, or cannot be told of a result."""
+    """News: the run cannot go on."""
 
     error: TMSError
-    shard: "Shard | None" = None
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """News, the last of a shard: it is through, reported or not."""
+    """News, the last of a shard: it is through."""
 
     shard: "Shard"
 
 
-News = Began | Failure | Trouble | Ended
+News = Created | Failure | Said | Cancelled | Trouble | Ended
 
 
 @dataclass(eq=False)
@@ -67,148 +88,168 @@ class Journey:
     """What all shards of one run share.
 
     Attributes:
-        client: the way to the server for results.
-        teller: the way for events, which are worth less waiting.
-        execution: as it was created.
+        client: the way to the server.
+        create: makes the execution, when the first shard knows that there is something to run.
         command: the user's pytest command.
-        plan: each file's shard.
+        mode: how the tests are dealt out.
+        shards: how many there are.
+        patience: seconds to wait for a server that is away.
         folder: where the processes leave their files.
         guard: kills the processes if we are killed.
         stop: set when all of it has to end.
-        opening: tells that the execution starts, which goes before all that the shards tell.
         news: where the shards tell what happens.
+        execution_id: None until there is one.
     """
 
     client: TMSClient
-    teller: TMSClient
-    execution: CreatedExecution
+    create: Callable[[], str]
     command: Sequence[str]
-    plan: dict[str, int]
+    mode: Mode
+    shards: int
+    patience: float
     folder: Path
     guard: Guard
     stop: threading.Event
-    opening: threading.Thread = field(init=False)
     news: SimpleQueue[News] = field(default_factory=SimpleQueue)
+    execution_id: str | None = None
+    _turn: threading.Condition = field(default_factory=threading.Condition)
+    _working: int = 0
+    _failing: int = 0
 
     def __post_init__(self) -> None:
-        started = ("execution.started", {"status": "running", "provider": PROVIDER})
-        self.opening = threading.Thread(target=self.tell, args=started, daemon=True)
+        self._working = self.shards
 
-    def tell(self, event: str, data: dict[str, Any], client: TMSClient | None = None) -> None:
-        """Send an event of the execution, as the documented examples do, through `teller` or another client.
+    def find(self, tests: int, files: int) -> str:
+        """Return the execution, made by the shard that comes first.
 
-        The results tell all that counts, so an event that is lost costs nobody anything; only a refusal because the
-        execution was cancelled is news.
+        Raises:
+            Stopped: there is none, so the run ends.
         """
-        try:
-            (client or self.teller).send_webhook(
-                self.execution["webhookUrl"],
-                self.execution["webhookToken"],
-                event,
-                {"executionId": self.execution["executionId"], **data},
-            )
-        except ApiError as error:
-            if error.status == CONFLICT:
-                self.news.put(Trouble(error))
-        except (TMSError, Stopped):
-            pass
+        with self._turn:
+            if self.execution_id is None:
+                if self.stop.is_set():
+                    raise Stopped
+                try:
+                    self.execution_id = self.create()
+                except TMSError as error:
+                    self.stop.set()
+                    self.news.put(Trouble(error))
+                    raise Stopped from error
+                self.news.put(Created(self.execution_id, tests, files))
+            return self.execution_id
+
+    def leave(self, *, fails: bool) -> None:
+        """Note that a shard runs no more tests, and wait for its turn to be closed.
+
+        Those that fail wait for all others to run theirs. The last other one lets them go first.
+
+        Raises:
+            Stopped: the run was stopped meanwhile.
+        """
+        with self._turn:
+            self._working -= 1
+            self._failing += fails
+            self._turn.notify_all()
+            while not self.stop.is_set() and (self._working if fails else self._failing and not self._working):
+                self._turn.wait(1.0)
+        if self.stop.is_set():
+            raise Stopped
+
+    def end(self, *, has_left: bool, failed: bool) -> None:
+        """Note that a shard is through with all."""
+        with self._turn:
+            self._working -= not has_left
+            self._failing -= failed and has_left
+            self._turn.notify_all()
 
 
-@dataclass(eq=False)
 class Shard:
-    """One shard.
+    """One shard; it is its runner's host.
 
     Attributes:
-        journey: the run it belongs to.
-        progress: how far it is; `progress.planned` is 0 where it has no file to run.
-        broken: its files that could not be collected, where the run ends by that.
-        collect_code: pytest's exit code then; None where the tests are to be run.
+        progress: how far it is; `progress.planned` grows with each lease.
         verdict: how it ended, once it has.
-        reported: whether the server has taken its results.
+        exit_code: of its pytest process, negative for a signal, once that has ended.
+        refused: whether the server does not want some of its results.
+        output: what pytest printed, where it ran nothing.
     """
 
-    journey: Journey
-    progress: ShardProgress
-    broken: list[Record]
-    collect_code: int | None
-    told: Told = field(default_factory=Told)
-    verdict: Verdict | None = None
-    reported: bool = False
+    provider = PROVIDER
+    outlives_pytest = True
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether no file is its own."""
-        return int(self.progress.shard_id) not in self.journey.plan.values()
+    def __init__(self, journey: Journey, progress: ShardProgress) -> None:
+        self.progress = progress
+        self.verdict: Verdict | None = None
+        self.refused = False
+        self.output = ""
+        self._journey = journey
+        self._process: PytestProcess
+        self._collected = (0, 0)
+        self._has_left = self._fails = False
+        self.exit_code: int | None = None
 
     def work(self) -> None:
         """Run the tests and report them; what goes wrong is told as news, never raised."""
-        # The tests do not wait for the server to know that they began.
-        starter = threading.Thread(target=self._tell_start, daemon=True)
-        starter.start()
-        self.journey.news.put(Began(self))
-        began = datetime.now(UTC)
         try:
-            self.verdict = self._run()
-            starter.join()
-            self._submit(self.verdict, began, datetime.now(UTC))
+            self._run()
+            self.progress.status = self.verdict.status if self.verdict is not None else "error"
         except Stopped:
             self.progress.status = "cancelled"
         except TMSError as error:
             self.progress.status = "error"
-            self.journey.news.put(Trouble(error, self))
+            self._journey.stop.set()
+            self._journey.news.put(Trouble(error))
+        self._journey.end(has_left=self._has_left, failed=self._fails)
         self.progress.running = ""
-        self.journey.news.put(Ended(self))
+        self._journey.news.put(Ended(self))
 
-    def _tell_start(self) -> None:
-        self.journey.opening.join()
-        self.journey.tell("shard.started", {"shardId": self.progress.shard_id})
+    def _run(self) -> None:
+        journey, name = self._journey, f"shard-{self.progress.shard_id}"
+        node = Node(int(self.progress.shard_id) - 1, journey.shards)
+        runner_id = f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
+        spool = Spool(SPOOL, runner_id)
+        path = str(journey.folder / f"{name}.socket")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+            listener.bind(path)
+            listener.listen()
+            with PytestProcess(
+                journey.command,
+                output=journey.folder / f"{name}.output",
+                options=["-p", _LOADER, "--tms", "--tms-mode", journey.mode, "--tms-shard", self.progress.shard_id],
+                environ={_SOCKET_VARIABLE: path},
+                guard=journey.guard,
+            ) as self._process:
+                self.progress.status = "running"
+                assignment = Assignment(
+                    journey.client, runner_id, mode=journey.mode, shard_id=self.progress.shard_id, spool=spool
+                )
+                runner = Runner(Inbox(listener), assignment, self, node, spool, Patience(journey.patience))
+                runner.work()
+                self.verdict, self.refused = runner.verdict, runner.refused
+                if not self._collected[0]:
+                    self.output = self._process.output()
 
-    def _run(self) -> Verdict:
-        self.progress.status = "running"
-        if self.collect_code is not None:
-            for record in self.broken:
+    # As the runner's host
+
+    def find(self) -> str:
+        """Return the run's execution."""
+        return self._journey.find(*self._collected)
+
+    def tell(self, line: dict[str, Any]) -> None:
+        """Take in what happens in the shard."""
+        match line:
+            case {"record": record}:
                 self._count(record)
-            return Verdict("error", self.broken, self.collect_code)
-        if self.is_empty:
-            return Verdict("completed", [], ExitCode.NO_TESTS)
-        shard_id = self.progress.shard_id
-        with PytestProcess(
-            self.journey.command,
-            folder=self.journey.folder,
-            name=f"shard-{shard_id}",
-            shard=int(shard_id),
-            plan=self.journey.plan,
-            guard=self.journey.guard,
-        ) as process:
-            while (exit_code := process.wait(LOOK_SECONDS)) is None:
-                if self.journey.stop.is_set():
-                    process.stop()
-                    raise Stopped
-                self._listen(process.news())
-            self._listen(process.news())
-            verdict = judge(shard_id, self.told, exit_code, process.last_lines())
-        for record in verdict.tests[len(self.told.tests) + len(self.told.broken) :]:
-            self._count(record)
-        return verdict
-
-    def _listen(self, lines: list[dict[str, Any]]) -> None:
-        """Take in what the process has told."""
-        for line in lines:
-            if "start" in line:
-                # An attempt after the first begins too.
-                if line["start"] not in self.told.running:
-                    self.told.running.append(line["start"])
-                self.progress.running = line["start"]
-            elif "test" in line:
-                self.told.tests.append(line["test"])
-                if line.get("nodeid") in self.told.running:
-                    self.told.running.remove(line["nodeid"])
-                self._count(line["test"])
-            elif "broken" in line:
-                self.told.broken.append(line["broken"])
-                self._count(line["broken"])
-            elif "finish" in line:
-                self.told.finished = True
+            case {"start": str(test_id)}:
+                self.progress.running = test_id
+            case {"lease": int(tests)}:
+                self.progress.planned = (self.progress.planned or 0) + tests
+            case {"collected": int(tests), "files": int(files)}:
+                self._collected = (tests, files)
+            case {"said": str(words)}:
+                self._journey.news.put(Said(self, words))
+            case {"stopped": str(reason)}:
+                self._journey.news.put(Cancelled(reason))
 
     def _count(self, record: Record) -> None:
         results = self.progress.results
@@ -216,33 +257,28 @@ class Shard:
         results[record["status"]] += 1
         results["flaky"] += record["status"] == "passed" and record["retries"] > 0
         if record["status"] == "failed":
-            self.journey.news.put(Failure(self, record))
+            self._journey.news.put(Failure(self, record))
 
-    def _submit(self, verdict: Verdict, began: datetime, ended: datetime) -> None:
-        summary = count(verdict.tests)
-        duration = round((ended - began).total_seconds() * 1000)
-        self.journey.client.submit_results(
-            self.journey.execution["executionId"],
-            self.progress.shard_id,
-            {
-                "provider": PROVIDER,
-                "status": verdict.status,
-                "summary": summary,
-                "tests": list(verdict.tests),
-                "startTime": timestamp(began),
-                "endTime": timestamp(ended),
-                "duration": duration,
-                "metadata": {"exitCode": verdict.exit_code},
-            },
-        )
-        self.reported = True
-        self.progress.status = verdict.status
-        self.journey.tell(
-            "shard.completed",
-            {
-                "shardId": self.progress.shard_id,
-                "status": verdict.status,
-                "results": summary,
-                "duration": duration,
-            },
-        )
+    def interrupt(self, pid: int) -> None:
+        """The run ends as a whole, by `Journey.stop`."""
+
+    def death(self) -> Death | None:
+        """Return how the process ended; end it where the run is stopped.
+
+        Raises:
+            Stopped: it was.
+        """
+        if self._journey.stop.is_set():
+            self._process.stop()
+            raise Stopped
+        self.exit_code = self._process.wait(0)
+        return None if self.exit_code is None else Death(self.exit_code, self._process.last_lines())
+
+    def is_turn(self, *, fails: bool) -> bool:
+        """A shard in error ends the execution, so it is closed when the others are through, and before the last one."""
+        self._has_left, self._fails = True, fails
+        self._journey.leave(fails=fails)
+        return True
+
+    def abort(self) -> None:
+        """The run cancels its execution itself."""

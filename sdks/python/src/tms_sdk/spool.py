@@ -1,68 +1,122 @@
-"""How a pytest process that we started tells us what happens: one JSON object a line, in a file.
+"""Results that wait on disk for a server that is away: one file a run, one JSON object a line.
 
-A file outlives a process that is killed, never makes a test wait for its reader, and needs no network in the process
-under test. The lines:
-
-`{"start": nodeid}` a test begins · `{"test": record, "nodeid": nodeid}` a test has ended (no `nodeid`: a file that was
-skipped as a whole) · `{"broken": record}` a file could not be collected · `{"collected": {file: tests}}` what
-`--collect-only` found · `{"finish": code}` pytest has told all it had, and will exit with about this code.
-
-Imported by the pytest plugin, so it imports next to nothing.
+`{"run": {…}}` comes first: execution, runner, shard, and the plan where the server does not have it yet. Then
+`{"batch": {"key", "leaseId", "shardId", "tests"}}` for results to be sent, `{"close": {…}}` for the shards' end, and
+`{"sent": key}` for what the server has taken. The keys are those of the requests, so nothing counts twice, whoever
+sends it. A line is on disk before the next one is written. While a run uses its file, it holds a lock on it.
 """
 
+import fcntl
 import json
 import os
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import IO, Any
 
-# The variable that hands a pytest process its orders, and what makes it load the plugin that reads them.
-ORDERS_VARIABLE = "TMS_PYTEST_ORDERS"
-RUN_OPTIONS = "-p tms_sdk.pytest_plugin"
-COLLECT_OPTIONS = f"{RUN_OPTIONS} --collect-only"
+from tms_sdk.records import Record
 
-FIRST_SHARD = 1
+_SUFFIX = ".jsonl"
 
 
-class Orders(TypedDict):
-    """What a pytest process shall do: `plan` tells each file's shard; without `shard` it only collects."""
+@dataclass
+class Batch:
+    """Results that travel in one request.
 
-    spool: str
-    shard: int | None
-    plan: dict[str, int]
+    Attributes:
+        key: tells the request from all others.
+        lease_id: what they are reported under; None as long as there is nothing.
+        shard_id: the lease's.
+        tests: the results.
+        sealed: whether the request may have been sent, so that it has to stay as it is.
+        kept: whether it is on disk.
+    """
+
+    key: str
+    lease_id: str | None
+    shard_id: str | None
+    tests: list[Record]
+    sealed: bool = False
+    kept: bool = False
+
+    def line(self) -> dict[str, Any]:
+        """Print it for the file."""
+        return {
+            "batch": {"key": self.key, "leaseId": self.lease_id, "shardId": self.shard_id, "tests": self.tests},
+        }
 
 
-class SpoolWriter:
-    """The writing end, in the pytest process."""
+class Spool:
+    """The file of one run, which is made with the first line to keep."""
 
-    def __init__(self, path: str) -> None:
-        # Unbuffered and opened once: a line is complete when a test kills the process, and a test that fakes the file
-        # system or forbids opening files does not reach it.
-        self._owner = os.getpid()
-        self._file = Path(path).open("ab", buffering=0)  # noqa: SIM115 - open as long as its process
+    def __init__(self, folder: Path, runner_id: str) -> None:
+        self.path = folder / f"{runner_id}{_SUFFIX}"
+        self.run: dict[str, Any] = {"runnerId": runner_id}
+        self._file: IO[bytes] | None = None
 
-    def write(self, **line: object) -> None:
-        """Add one line. What a test forks may run on as a second pytest; only the first one's word counts."""
-        if os.getpid() == self._owner:
-            self._file.write(json.dumps(line).encode("ascii") + b"\n")
+    def write(self, line: dict[str, Any]) -> None:
+        """Add a line; it is on disk when this returns.
 
-    def close(self) -> None:
-        """Close the file."""
+        Raises:
+            OSError: it cannot be written.
+        """
+        if self._file is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self.path.open("ab")
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+            self.write({"run": self.run})
+        self._file.write(json.dumps(line).encode("ascii") + b"\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self, *, keep: bool) -> None:
+        """Let go of the file, and remove it where nothing in it is wanted any more."""
+        if self._file is None:
+            return
+        if not keep:
+            remove(self.path)
         self._file.close()
+        self._file = None
 
 
-class SpoolReader:
-    """The reading end: returns each line once, complete ones only."""
+@dataclass
+class Kept:
+    """What a file tells: the run, what was not sent yet, and how its shards ended, if they have."""
 
-    def __init__(self, path: Path) -> None:
-        path.touch()
-        self._file = path.open("rb")
-        self._rest = b""
+    path: Path
+    run: dict[str, Any] = field(default_factory=dict)
+    batches: list[Batch] = field(default_factory=list)
+    end: dict[str, Any] | None = None
 
-    def news(self) -> list[dict[str, Any]]:
-        """Return the lines written since the last call."""
-        *lines, self._rest = (self._rest + self._file.read()).split(b"\n")
-        return [json.loads(line) for line in lines]
 
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+def remove(path: Path) -> None:
+    """Remove a file, and its folder with the last one."""
+    path.unlink(missing_ok=True)
+    with suppress(OSError):  # other runs keep theirs there
+        path.parent.rmdir()
+
+
+def files(folder: Path) -> list[Path]:
+    """The files in a folder, oldest first."""
+    return sorted(folder.glob(f"*{_SUFFIX}"), key=lambda path: path.stat().st_mtime)
+
+
+def read(path: Path, lines: Iterable[bytes]) -> Kept:
+    """Read a file's lines; a last one that was cut by a crash is left out."""
+    kept = Kept(path)
+    for line in lines:
+        try:
+            told = json.loads(line)
+        except ValueError:
+            break
+        match told:
+            case {"run": dict(run)}:
+                kept.run = run
+            case {"batch": {"key": key, "leaseId": lease, "shardId": shard, "tests": tests}}:
+                kept.batches.append(Batch(key, lease, shard, tests, sealed=True, kept=True))
+            case {"close": dict(end)}:
+                kept.end = end
+            case {"sent": str(key)}:
+                kept.batches = [batch for batch in kept.batches if batch.key != key]
+    return kept

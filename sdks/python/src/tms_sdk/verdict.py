@@ -29,50 +29,61 @@ class Told:
     """What the process has told so far.
 
     Attributes:
-        tests: the tests that have ended.
-        broken: files that could not be collected.
-        running: node ids of tests that have begun and not ended.
+        running: node ids of tests that have begun and not ended, in their order.
+        broken: whether a file could not be collected.
         finished: whether pytest has told all it had.
     """
 
-    tests: list[Record] = field(default_factory=list)
-    broken: list[Record] = field(default_factory=list)
-    running: list[str] = field(default_factory=list)
+    running: dict[str, None] = field(default_factory=dict)
+    broken: bool = False
     finished: bool = False
 
 
 @dataclass(frozen=True, slots=True)
+class Death:
+    """How a pytest process ended.
+
+    Attributes:
+        exit_code: negative for a signal; None where nobody saw it.
+        last_lines: the end of what it printed, told where the exit code alone explains nothing.
+    """
+
+    exit_code: int | None
+    last_lines: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
-    """A shard's end: the status to submit, its tests, and the exit code it adds to the run's."""
+    """A shard's end.
+
+    Attributes:
+        status: to submit.
+        tests: records that the process could not tell any more.
+        exit_code: what it adds to the run's.
+    """
 
     status: SubmissionStatus
     tests: Sequence[Record]
     exit_code: int
 
 
-def judge(shard_id: str, told: Told, exit_code: int, last_lines: str) -> Verdict:
-    """Decide how a shard ended.
-
-    Args:
-        shard_id: names the record that stands for the process, where no test can.
-        told: all the process has told.
-        exit_code: the process's, negative for a signal.
-        last_lines: the end of what it printed, told where the exit code alone explains nothing.
-    """
-    tests = [*told.tests, *told.broken]
-    if told.finished and exit_code in _ORDERLY:
+def judge(shard_id: str, told: Told, death: Death) -> Verdict:
+    """Decide how a shard ended. `shard_id` names the record that stands for the process, where no test can."""
+    code = death.exit_code
+    if told.finished and code in _ORDERLY:
         if told.broken:
-            return Verdict("error", tests, exit_code)
-        status: SubmissionStatus = "failed" if exit_code == ExitCode.TESTS_FAILED else "completed"
-        return Verdict(status, tests, exit_code)
+            return Verdict("error", [], code)
+        status: SubmissionStatus = "failed" if code == ExitCode.TESTS_FAILED else "completed"
+        return Verdict(status, [], code)
+    tests: list[Record] = []
     if not told.broken:
-        error = "\n".join(filter(None, [_cause(told, exit_code), last_lines]))
-        tests += [_died(nodeid, error) for nodeid in told.running] or [
+        error = "\n".join(filter(None, [_cause(told, code), death.last_lines]))
+        tests = [_died(nodeid, error) for nodeid in told.running] or [
             record(title=f"shard {shard_id}", file="", status="failed", error=error)
         ]
     # A process that died says nothing of its tests, so its own code is no verdict on them.
-    orderly_code = told.finished and exit_code > 0
-    return Verdict("error", tests, exit_code if orderly_code else ExitCode.INTERNAL_ERROR)
+    orderly_code = told.finished and code is not None and code > 0
+    return Verdict("error", tests, code if orderly_code and code is not None else ExitCode.INTERNAL_ERROR)
 
 
 def worst(exit_codes: Iterable[int]) -> int:
@@ -85,8 +96,10 @@ def _died(nodeid: str, error: str) -> Record:
     return record(title=title or nodeid, file=file, status="failed", error=error)
 
 
-def _cause(told: Told, exit_code: int) -> str:
-    if exit_code < 0:
+def _cause(told: Told, exit_code: int | None) -> str:
+    if exit_code is None:
+        ended = "The pytest process has died"
+    elif exit_code < 0:
         try:
             name = signal.Signals(-exit_code).name
         except ValueError:

@@ -47,12 +47,14 @@ async def show(url: str, token: str, execution_id: str, console: Console) -> Exe
 
 
 def _print_line(frame: Frame, progress: ExecutionProgress, console: Console) -> None:
-    """Print what a frame tells: a line for the state at first, then one for each event but a runner's reports.
+    """Print what a frame tells: a line for the state at first, then one for each event but those that feed bars.
 
-    Those come once a second, for bars.
+    These come as often as runners report.
     """
     if frame["type"] == "snapshot":
         words = f"{progress.execution_id} {progress.status}, {len(progress.shards)} shards"
+    elif frame["type"] == "event" and frame["event"] in {"shard.claimed", "shard.progress"}:
+        return
     elif frame["type"] == "event" and frame["event"].startswith("shard."):
         shard = progress.shard(frame["data"]["shardId"])
         words = f"shard {shard.shard_id}: {shard.status}"

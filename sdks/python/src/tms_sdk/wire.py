@@ -1,7 +1,7 @@
 """The shapes of the API's answers, for type checkers; at run time each is a plain dict.
 
 Source: `tms-integration-api.md`, contract rows X-006, X-018 to X-023, X-027 and X-052; of reports, `docs/formats.md`;
-of gates, `docs/history.md`; of files, `docs/artifacts.md`.
+of gates, `docs/history.md`; of files, `docs/artifacts.md`; of plans and leases, `docs/runners.md`.
 """
 
 from typing import Any, Literal, NotRequired, TypedDict
@@ -49,6 +49,7 @@ class Execution(TypedDict):
     results: Counters
     shardResults: list[ShardResult]
     artifacts: dict[str, str]
+    plan: NotRequired[dict[str, Any]]
 
 
 class CancelledExecution(TypedDict):
@@ -155,3 +156,87 @@ class GateVerdict(TypedDict):
     rules: list[RuleFinding]
     comparedWith: ComparedWith | None
     quarantined: list[NamedTest]
+
+
+Order = Literal["continue", "abandon", "cancel"]
+
+
+class TestName(TypedDict):
+    """A test of a plan."""
+
+    file: str
+    title: str
+
+
+class Differs(TypedDict):
+    """How a manifest differs from the plan; of the tests, the first 100."""
+
+    missing: int
+    unexpected: int
+    missingTests: list[TestName]
+    unexpectedTests: list[TestName]
+
+
+class Plan(TypedDict):
+    """The answer of `PUT` and `GET /api/executions/{id}/plan`; durations are in milliseconds."""
+
+    executionId: str
+    mode: Literal["static", "queue"]
+    createdAt: str
+    tests: int
+    units: int
+    knownTests: int
+    expectedDuration: float
+    shards: list[dict[str, Any]]
+    differs: NotRequired[Differs | None]
+
+
+class ClaimedTest(TypedDict):
+    """A test to run; `id` is the runner's own name of it."""
+
+    file: str
+    title: str
+    id: NotRequired[str]
+    expectedDuration: NotRequired[float]
+    quarantined: NotRequired[bool]
+
+
+class Claim(TypedDict):
+    """The answer of `POST /api/executions/{id}/claims`. In all states but `leased` there is no lease and no test."""
+
+    state: Literal["leased", "wait", "done", "cancelled"]
+    leaseId: str | None
+    shardId: str | None
+    leaseSeconds: int | None
+    tests: list[ClaimedTest]
+    remaining: int
+    retryAfter: float | None
+    reason: str | None
+
+
+class Heartbeat(TypedDict):
+    """The answer of `POST /api/executions/{id}/claims/{lease}/heartbeat`."""
+
+    leaseId: str
+    expiresAt: str | None
+    order: Order
+    reason: str | None
+
+
+class HandedBack(TypedDict):
+    """The answer of `DELETE /api/executions/{id}/claims/{lease}`: how many tests others get."""
+
+    leaseId: str
+    returned: int
+
+
+class Streamed(TypedDict):
+    """The answer of `POST /api/executions/{id}/shards/{shard}/tests`; `records` are in the order they were sent."""
+
+    accepted: int
+    duplicates: int
+    late: int
+    rejected: int
+    records: list[dict[str, Any]]
+    order: Order
+    expiresAt: str | None

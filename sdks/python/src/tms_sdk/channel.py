@@ -1,0 +1,129 @@
+"""How a pytest process and the runner that speaks to the server for it understand each other.
+
+Both ways are one JSON object a line. A Unix socket carries what somebody waits for, and a file, the journal, what
+happens to single tests: writing to it wakes nobody up, and it outlives a process that is killed. The process under test
+so needs no network, no thread and no HTTP client: what a test does to any of these does not reach us.
+
+In the journal: `{"start": id}` a test begins · `{"test": {"id", …}}` it has ended.
+
+On the socket from pytest: `{"hello": {"pid", "distributed", "journal"}}` · `{"manifest": {"tests": [{"id", "file",
+"title", "labels"}], "sizes": {file: bytes}, "ready": [record], "runnable"}}` what was collected; `ready` are files that
+failed or were skipped as a whole · `{"select": …}` the same from a worker of pytest-xdist · `{"want": true}` the next
+lease, please · `{"term": true}` SIGTERM came · `{"finish": {"code", "interrupted"}}` all has been told.
+
+On the socket to pytest: `{"lease": {"id", "tests", "quarantined", "last"}}` · `{"done": true}` nothing more will come ·
+`{"abandon": lease}` others have its tests · `{"stop": reason}` · `{"refused": reason}` · `{"said": words}` for the user
+· `{"nothing_to_run": true}` others had all of it · `{"end": true}` everything is delivered or kept.
+
+Loaded into test processes: it imports next to nothing.
+"""
+
+import json
+import socket
+from contextlib import suppress
+from os import getpid
+from typing import Any, Self
+
+_PIECE_BYTES = 1 << 18
+
+# Bound here, where no test can have put something else in their place yet.
+_encode = json.JSONEncoder().encode
+_decode = json.loads
+
+
+class Closed(Exception):
+    """The other end is gone."""
+
+
+class Channel:
+    """One end."""
+
+    def __init__(self, connected: socket.socket) -> None:
+        self._socket = connected
+        self._owner = getpid()
+        self._rest = b""
+        self._arrived: list[bytes] = []
+
+    @classmethod
+    def connect(cls, path: str) -> Self:
+        """Connect to a listening socket."""
+        connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connected.connect(path)
+        return cls(connected)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this process opened it. What a test forks may run on as a second pytest, which is not heard."""
+        return getpid() == self._owner
+
+    def send(self, line: dict[str, Any]) -> None:
+        """Send a line. Nothing happens where the other end is gone: `receive` tells."""
+        if not self.is_ours:
+            return
+        with suppress(OSError):
+            self._socket.sendall(_encode(line).encode("ascii") + b"\n")
+
+    def receive(self) -> dict[str, Any]:
+        """Wait for a line.
+
+        Raises:
+            Closed: none will come.
+        """
+        if not self.is_ours:
+            raise Closed
+        while not self._arrived:
+            try:
+                self._take(self._socket.recv(_PIECE_BYTES))
+            except OSError as error:
+                raise Closed from error
+        line: dict[str, Any] = _decode(self._arrived.pop(0))
+        return line
+
+    def arrived(self) -> dict[str, Any] | None:
+        """Return a line that has come; None where there is none yet."""
+        if not self._arrived and self.is_ours:
+            try:
+                self._take(self._socket.recv(_PIECE_BYTES, socket.MSG_DONTWAIT))
+            except (Closed, OSError):
+                return None
+        return self.receive() if self._arrived else None
+
+    def close(self) -> None:
+        """Close this end."""
+        self._socket.close()
+
+    def _take(self, piece: bytes) -> None:
+        if not piece:
+            raise Closed
+        *lines, self._rest = (self._rest + piece).split(b"\n")
+        self._arrived += lines
+
+
+class Journal:
+    """The writing end of the journal. Each write is in the file when it returns, whatever kills the process then."""
+
+    def __init__(self, path: str) -> None:
+        self._owner = getpid()
+        self._held = ""
+        # Opened once, and unbuffered: a test that fakes the file system or forbids opening files does not reach it.
+        self._file = open(path, "ab", buffering=0)  # noqa: PTH123, SIM115 - as said above
+
+    def hold(self, line: dict[str, Any]) -> None:
+        """Let a line wait for the next one: one system call for both."""
+        self._held += _encode(line) + "\n"
+
+    def write(self, line: dict[str, Any]) -> None:
+        """Write a line."""
+        self.hold(line)
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what waits. A fork of the process is not heard."""
+        lines, self._held = self._held, ""
+        if lines and getpid() == self._owner:
+            self._file.write(lines.encode("ascii"))
+
+    def close(self) -> None:
+        """Close the file."""
+        self.flush()
+        self._file.close()

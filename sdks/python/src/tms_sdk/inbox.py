@@ -1,0 +1,87 @@
+"""What pytest processes tell their runner, from however many connections, in one queue."""
+
+import json
+import queue
+import socket
+import threading
+from collections import deque
+from pathlib import Path
+from typing import IO, Any
+
+from tms_sdk.channel import Channel, Closed
+
+Line = dict[str, Any]
+
+GONE: Line = {"gone": True}
+
+
+class Inbox:
+    """Lines as they come; each with the channel to answer on.
+
+    A thread a connection takes them from the socket at once, so that pytest never waits for the server with them.
+    """
+
+    def __init__(self, listener: socket.socket) -> None:
+        self._lines: queue.SimpleQueue[tuple[Channel, Line]] = queue.SimpleQueue()
+        self._ready: deque[tuple[Channel, Line]] = deque()
+        self._pytest: Channel | None = None
+        self._journal: IO[bytes] | None = None
+        self._rest = b""
+        self._listener = listener
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def get(self, seconds: float) -> tuple[Channel, Line] | None:
+        """Wait at most so long for a line. What the journal has comes before what was sent after it."""
+        if not self._ready:
+            try:
+                arrived = self._lines.get(timeout=max(0.0, seconds))
+            except queue.Empty:
+                arrived = None
+            self._read_journal()
+            if arrived is not None:
+                self._open_journal(*arrived)
+                self._ready.append(arrived)
+        return self._ready.popleft() if self._ready else None
+
+    def _open_journal(self, channel: Channel, line: Line) -> None:
+        match line:
+            case {"hello": {"journal": str(path)}}:
+                self._pytest, self._journal = channel, Path(path).open("rb")  # noqa: SIM115 - as long as we are
+
+    def _read_journal(self) -> None:
+        if self._journal is not None and self._pytest is not None:
+            *lines, self._rest = (self._rest + self._journal.read()).split(b"\n")
+            self._ready.extend((self._pytest, json.loads(line)) for line in lines)
+
+    def refuse(self, reason: str) -> None:
+        """Answer whoever asks with why nothing can be done, until pytest is gone."""
+        pytest = None
+        while True:
+            channel, line = self._lines.get()
+            if "hello" in line:
+                pytest = channel
+            elif not line.keys().isdisjoint({"want", "select"}):
+                channel.send({"refused": reason})
+            elif "finish" in line:
+                channel.send({"end": True})
+            elif "gone" in line and channel is pytest:
+                return
+
+    def close(self) -> None:
+        """Take no more connections."""
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connected, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._read, args=(Channel(connected),), daemon=True).start()
+
+    def _read(self, channel: Channel) -> None:
+        try:
+            while True:
+                self._lines.put((channel, channel.receive()))
+        except (Closed, json.JSONDecodeError):  # a line that a dying process did not end
+            self._lines.put((channel, GONE))

@@ -1,0 +1,432 @@
+"""Speaks to the server for one pytest process: what it runs, what it reports, how it ends."""
+
+import time
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+
+from tms_sdk.assignment import Assignment, Lease, Manifest, is_away
+from tms_sdk.channel import Channel
+from tms_sdk.errors import ApiError, TMSError
+from tms_sdk.host import Host
+from tms_sdk.inbox import Inbox
+from tms_sdk.records import Record, record, timestamp
+from tms_sdk.retry import Patience, Retry
+from tms_sdk.share import Node
+from tms_sdk.spool import Spool
+from tms_sdk.verdict import Death, Told, Verdict, judge
+
+# One request is not worth a long wait: the runner asks again by itself, and looks at other things in between.
+HASTE = Retry(attempts=2, first_delay=0.2, total=15.0)
+
+_REPORT_SECONDS = 0.5
+# Signs of life in one lease; the contract asks for three at least.
+_BEATS = 4
+# How long a test may go on after SIGTERM, or after the server's word to stop.
+_GRACE_SECONDS = 5.0
+_LOOK_SECONDS = 0.1
+_LAST_WORDS_SECONDS = 1.0
+
+
+class Runner:
+    """One pytest process's way to the server; `work` does all of it, in one thread.
+
+    Attributes:
+        verdict: how the process ended; None before that.
+        refused: whether the server does not want some of the results.
+    """
+
+    def __init__(
+        self, inbox: Inbox, assignment: Assignment, host: Host, node: Node, spool: Spool, patience: Patience
+    ) -> None:
+        self.verdict: Verdict | None = None
+        self.refused = False
+        self._inbox = inbox
+        self._assignment = assignment
+        self._host = host
+        self._node = node
+        self._spool = spool
+        self._began = datetime.now(UTC)
+        self._pytest: Channel | None = None
+        self._pid = 0
+        self._distributed = False
+        self._manifest: Manifest | None = None
+        self._told = Told()
+        self._ran: set[str] = set()
+        self._asking: list[Channel] = []
+        self._answer: dict[str, Any] | None = None
+        self._patience = patience
+        self._alone = self._is_back = False
+        self._look_at = self._ask_at = self._report_at = self._beat_at = 0.0
+        self._interrupt_at: float | None = None
+        self._finish: dict[str, Any] | None = None
+
+    def work(self) -> None:
+        """Serve the pytest process until it has ended, and all it told is delivered or kept."""
+        while not self._is_over():
+            arrived = self._inbox.get(_LOOK_SECONDS)
+            if arrived is not None:
+                self._take(*arrived)
+            now = time.monotonic()
+            if now >= self._look_at:
+                self._look_at = now + _LOOK_SECONDS
+                self._look()
+            if not self._is_over():
+                self._tick(now)
+        self._conclude(self._finish or {})
+
+    def _is_over(self) -> bool:
+        return self._finish is not None
+
+    def _look(self) -> None:
+        """Look whether the process still lives; if not, take in its last words."""
+        if self._is_over() or self._host.death() is None:
+            return
+        while not self._is_over() and (arrived := self._inbox.get(_LAST_WORDS_SECONDS)) is not None:
+            self._take(*arrived)
+        self._finish = self._finish or {}
+
+    # What pytest tells
+
+    def _take(self, channel: Channel, line: dict[str, Any]) -> None:
+        match line:
+            case {"test": dict(test)}:
+                self._take_test(test)
+            case {"start": str(test_id)}:
+                self._told.running[test_id] = None
+                self._host.tell(line)
+            case {"want": _}:
+                self._asking.append(channel)
+                self._answer = None
+            case {"term": _}:
+                self._interrupt_at = time.monotonic() + _GRACE_SECONDS
+            case {"finish": dict(finish)}:
+                self._finish = finish
+            case {"gone": _}:
+                self._finish = {} if channel is self._pytest else None
+            case _:
+                self._take_beginning(channel, line)
+
+    def _take_beginning(self, channel: Channel, line: dict[str, Any]) -> None:
+        match line:
+            case {"hello": {"pid": int(pid), "distributed": bool(distributed)}}:
+                self._pytest, self._pid, self._distributed = channel, pid, distributed
+                if distributed and self._assignment.mode == "queue":
+                    self._assignment.mode = "static"
+                    self._say("with pytest-xdist, shards are fixed beforehand: workers cannot get more later")
+            case {"manifest": dict(told)}:
+                self._take_manifest(told)
+                if not told["runnable"]:
+                    self._asking.append(channel)  # otherwise it asks by itself
+            case {"select": dict(told)}:
+                # Workers of pytest-xdist: all collect the same, and all get the same answer.
+                self._take_manifest(told)
+                self._asking.append(channel)
+
+    def _take_manifest(self, told: dict[str, Any]) -> None:
+        if self._manifest is None:
+            self._manifest = Manifest.read(told)
+            files = {test["file"] for test in self._manifest.tests.values()}
+            self._host.tell({"collected": len(self._manifest.tests), "files": len(files)})
+
+    def _take_test(self, test: dict[str, Any]) -> None:
+        test_id = test.pop("id")
+        self._told.running.pop(test_id, None)
+        file, _, title = test_id.partition("::")
+        known = self._manifest.tests.get(test_id) if self._manifest is not None else None
+        name = known or {"file": file, "title": title or test_id, "labels": []}
+        self._ran.add(test_id)
+        self._add(record(file=name["file"], title=name["title"], tags=name["labels"], **test))
+
+    def _add(self, made: Record) -> None:
+        self._assignment.add(made, leased=not self._alone)
+        self._host.tell({"record": made})
+
+    # The server
+
+    def _tick(self, now: float) -> None:
+        if self._interrupt_at is not None and now >= self._interrupt_at:
+            self._interrupt_at = None
+            self._host.interrupt(self._pid)
+        manifest = self._manifest
+        if self._asking and manifest is not None and now >= self._ask_at:
+            self._answer_all(manifest, now)
+        elif not self._asking and now >= self._report_at:
+            self._report(now)
+
+    def _report(self, now: float) -> None:
+        """Report, give a sign of life, or look whether the server is back."""
+        assignment, lease = self._assignment, self._assignment.lease
+        self._report_at = now + _REPORT_SECONDS
+        try:
+            if self._alone:
+                if not (self._distributed or self._is_back):
+                    self._come_back()
+            elif len(assignment.outbox):
+                assignment.deliver()
+                self._hear(now)
+            elif lease is not None and now >= self._beat_at:
+                assignment.heartbeat()
+                self._hear(now)
+        except TMSError as error:
+            self._meet(error, now)
+            self._report_at = now + max(_REPORT_SECONDS, self._patience.delay())
+        if assignment.reason is not None:
+            self._stop(assignment.reason, now)
+        elif lease is not None and assignment.lease is None and not self._alone:
+            self._send({"abandon": lease.lease_id})
+
+    def _hear(self, now: float) -> None:
+        """Note that the server has answered, which renews the lease."""
+        self._patience.end()
+        if self._assignment.lease is not None:
+            self._beat_at = now + self._assignment.lease.seconds / _BEATS
+
+    def _meet(self, error: TMSError, now: float) -> None:
+        """Go on in spite of an error: stop where the execution has ended, keep what waits where the server is away."""
+        if is_away(error):
+            self._patience.fail(now)
+            self._keep()
+        elif isinstance(error, ApiError) and error.status == HTTPStatus.CONFLICT:
+            self._assignment.cancel(error.message)
+        else:
+            self._refuse(str(error))
+
+    def _refuse(self, words: str) -> None:
+        self.refused = True
+        self._say(f"the server refuses: {words}")
+
+    def _keep(self) -> None:
+        try:
+            self._assignment.outbox.keep()
+        except OSError as error:
+            self._say(f"results cannot be kept in {self._spool.path}: {error.strerror}")
+
+    def _stop(self, reason: str, now: float) -> None:
+        """Tell pytest to stop, and make sure that it does."""
+        if self._answer is None or "stop" not in self._answer:
+            self._answer = {"stop": reason}
+            self._interrupt_at = now + _GRACE_SECONDS
+            self._host.tell({"stopped": reason})
+            if not self._asking:
+                self._send(self._answer)
+
+    # Leases
+
+    def _answer_all(self, manifest: Manifest, now: float) -> None:
+        """Tell who asks what to run; the workers of pytest-xdist all the same."""
+        if self._answer is None:
+            try:
+                self._answer = self._ask(manifest, now)
+            except TMSError as error:
+                self._answer = self._answer_without(error, manifest, now)
+        if self._assignment.reason is not None:
+            self._stop(self._assignment.reason, now)
+        if self._answer is not None:
+            for channel in self._asking:
+                channel.send(self._answer)
+            self._asking = []
+
+    def _ask(self, manifest: Manifest, now: float) -> dict[str, Any] | None:
+        """Ask the server what to run; None where it has nothing yet."""
+        plan = self._assignment.enter(self._host.find, manifest)
+        if not manifest.runnable:
+            if not plan.get("differs"):  # otherwise others can run what this process cannot even collect
+                self._assignment.claim(manifest)
+                if self._assignment.lease is not None:
+                    self._take_ready(manifest, self._assignment.lease)
+            return {"done": True}
+        while True:
+            if not self._is_back:
+                claim = self._assignment.claim(manifest)
+                self._hear(now)
+                if claim["state"] == "wait":
+                    self._ask_at = now + float(claim["retryAfter"] or 1.0)
+                    return None
+            self._alone = self._is_back = False
+            lease = self._assignment.lease
+            if lease is None:
+                return {"done": True}
+            if tests := self._take_ready(manifest, lease):
+                return self._lease(tests, lease.quarantined, lease_id=lease.lease_id, last=lease.last)
+
+    def _take_ready(self, manifest: Manifest, lease: Lease) -> list[str]:
+        """Report what needs no running; return the tests of a lease that do."""
+        for test_id in lease.tests:
+            if test_id in manifest.ready and test_id not in self._ran:
+                self._ran.add(test_id)
+                self._told.broken |= manifest.ready[test_id]["status"] == "failed"
+                self._add(manifest.ready[test_id])
+        return [test_id for test_id in lease.tests if test_id not in self._ran]
+
+    def _lease(self, tests: list[str], quarantined: list[str], *, lease_id: str, last: bool) -> dict[str, Any]:
+        self._host.tell({"lease": len(tests)})
+        return {"lease": {"id": lease_id, "tests": tests, "quarantined": quarantined, "last": last}}
+
+    # Without the server
+
+    def _answer_without(self, error: TMSError, manifest: Manifest, now: float) -> dict[str, Any] | None:
+        """Decide what to do without an answer: wait a while, then run an own share; None while waiting."""
+        if not is_away(error):
+            if (
+                isinstance(error, ApiError)
+                and error.status == HTTPStatus.CONFLICT
+                and self._assignment.plan is not None
+            ):
+                self._assignment.cancel(error.message)
+                return None
+            self.refused = True
+            return {"refused": str(error)}
+        self._patience.fail(now)
+        self._keep()
+        if self._alone:
+            return {"done": True}
+        if not self._patience.is_over(now):
+            self._ask_at = now + self._patience.delay()
+            return None
+        return self._go_alone(manifest)
+
+    def _go_alone(self, manifest: Manifest) -> dict[str, Any]:
+        """Choose what this node runs by itself: of all that it does not know to be done, its share."""
+        self._alone, self._is_back = True, False
+        rest = [
+            test_id
+            for test_id, test in manifest.tests.items()
+            if test_id not in self._ran and (manifest.runnable or test_id in manifest.ready)
+            if self._node.runs(test["file"])
+        ]
+        share = f", share {self._node.index + 1} of {self._node.total}" if self._node.total > 1 else ""
+        self._say(f"the server is away; {len(rest)} tests are run without it{share}")
+        own = Lease("", "", 0.0, rest, [], last=True)
+        return self._lease(self._take_ready(manifest, own), [], lease_id="", last=True)
+
+    def _come_back(self) -> None:
+        """Look whether the server is back; if so, pytest asks again, and gets what the server has for it."""
+        if self._manifest is not None:
+            self._assignment.enter(self._host.find, self._manifest)
+            self._assignment.claim(self._manifest)
+            self._patience.end()
+            self._is_back = True
+            self._send({"abandon": ""})
+
+    def _say(self, words: str) -> None:
+        """Tell the user, who does not see the output of a pytest process that `tms run` has started."""
+        line = {"said": f"tms: {words}"}
+        if self._host.outlives_pytest:
+            self._host.tell(line)
+        else:
+            self._send(line)
+
+    def _send(self, line: dict[str, Any]) -> None:
+        if self._pytest is not None:
+            self._pytest.send(line)
+
+    # The end
+
+    def _conclude(self, finish: dict[str, Any]) -> None:
+        """Deliver all that was told, and end the shard as pytest's end wants it."""
+        death = Death(finish.get("code"))
+        if self._host.outlives_pytest:
+            self._settle(self._assignment.deliver)
+            self._end()
+            while (seen := self._host.death()) is None:
+                time.sleep(_LOOK_SECONDS)
+            death = seen
+        self._told.finished = bool(finish)
+        verdict = self.verdict = judge(next(iter(self._assignment.shards), "?"), self._told, death)
+        interrupted = bool(finish.get("interrupted"))
+        if not interrupted and self._assignment.reason is None and self._assignment.has_had_tests:
+            for made in verdict.tests:
+                self._add(made)
+        end = {
+            "key": str(uuid.uuid4()),
+            "status": verdict.status,
+            "provider": self._host.provider,
+            "metadata": self._metadata(verdict),
+        }
+        if not self._settle(lambda: self._part(verdict, end, interrupted=interrupted)) and not interrupted:
+            self._spool_end(end)
+        self._tell_tally()
+        self._spool.close(keep=bool(len(self._assignment.outbox)))
+        if not self._host.outlives_pytest:
+            self._end()
+
+    def _settle(self, work: Callable[[], None]) -> bool:
+        """Do work that needs the server; tell whether it was done."""
+        try:
+            work()
+        except TMSError as error:
+            self._meet(error, time.monotonic())
+            return not is_away(error)
+        return True
+
+    def _part(self, verdict: Verdict, end: dict[str, Any], *, interrupted: bool) -> None:
+        """Report what is left, and leave: hand the lease back, or close the shard."""
+        assignment, manifest = self._assignment, self._manifest
+        if manifest is None or assignment.reason is not None or (assignment.plan is None and not self._ran):
+            return
+        if self._alone:
+            self._reconcile(manifest)
+        assignment.deliver()
+        if interrupted:
+            assignment.hand_back()
+            self._host.abort()
+            return
+        if self._distributed and assignment.lease is not None:
+            # What another runner lost is not for this one: its workers cannot be given anything more.
+            assignment.claim(manifest)
+            assignment.hand_back()
+        fails = verdict.status == "error"
+        if fails and manifest.runnable and len(assignment.shards) and self._has_others():
+            # Others get what is left.
+            assignment.hand_back()
+        if not self._host.is_turn(fails=fails) and fails:
+            end["status"] = "failed"  # an error would end the execution for all its runners
+        assignment.close(**end)
+
+    def _has_others(self) -> bool:
+        plan = self._assignment.plan
+        return plan is not None and plan["mode"] == "queue" and len(plan["shards"]) > 1
+
+    def _reconcile(self, manifest: Manifest) -> None:
+        """Report what was run without the server under leases that it gives now, as long as it gives such."""
+        self._assignment.enter(self._host.find, manifest)
+        while True:
+            self._assignment.claim(manifest)
+            lease = self._assignment.lease
+            if lease is None or self._take_ready(manifest, lease):
+                break
+        self._assignment.deliver()
+        self._assignment.hand_back()
+        self._alone = False
+
+    def _metadata(self, verdict: Verdict) -> dict[str, Any]:
+        ended = datetime.now(UTC)
+        return {
+            "startTime": timestamp(self._began),
+            "endTime": timestamp(ended),
+            "duration": round((ended - self._began).total_seconds() * 1000),
+            "exitCode": verdict.exit_code,
+        }
+
+    def _spool_end(self, end: dict[str, Any]) -> None:
+        if len(self._assignment.outbox):
+            self._keep()
+            self._spool.write({"close": end})
+
+    def _tell_tally(self) -> None:
+        outbox = self._assignment.outbox
+        if outbox.tally.late:
+            self._say(f"{outbox.tally.late} results came late: others had got these tests")
+        for reason in outbox.tally.refused:
+            self.refused = True
+            self._say(f"a result is not on the server: {reason}")
+        if len(outbox):
+            self._say(f"{len(outbox)} results wait in {self._spool.path.parent}: `tms send` delivers them")
+
+    def _end(self) -> None:
+        if self._manifest is not None and not self._ran:
+            self._send({"nothing_to_run": True})
+        self._send({"end": True})
