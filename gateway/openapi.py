@@ -35,6 +35,7 @@ _FILES: Json = {
     },
     "application/xml": {"schema": {"type": "string"}},
     "application/json": {"schema": {"type": "object"}},
+    "application/octet-stream": {"schema": {}},
 }
 _SCHEMES: Json = {
     Access.API_TOKEN: {"type": "http", "scheme": "bearer", "description": "An API token"},

@@ -15,6 +15,7 @@ from gateway.handlers import (
     health,
     history,
     inbound_events,
+    jobs,
     plans,
     quarantine,
     report_files,
@@ -31,6 +32,7 @@ from gateway.wire import executions as wire_executions
 from gateway.wire import health as wire_health
 from gateway.wire import history as wire_history
 from gateway.wire import inbound_events as wire_events
+from gateway.wire import jobs as wire_jobs
 from gateway.wire import listings as wire_listings
 from gateway.wire import live as wire_live
 from gateway.wire import plans as wire_plans
@@ -45,7 +47,7 @@ from orchestrator.identity.roles import Permission
 OK, CREATED, ACCEPTED = HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED
 MISSING, CONFLICT, WRONG = HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY
 READ, WRITE, MANAGE = Permission.READ_EXECUTIONS, Permission.WRITE_EXECUTIONS, Permission.MANAGE_TOKENS
-HOOKS = Permission.MANAGE_WEBHOOKS
+HOOKS, JOBS = Permission.MANAGE_WEBHOOKS, Permission.MANAGE_JOBS
 
 # fmt: off
 ROUTES = (
@@ -160,6 +162,20 @@ ROUTES = (
     Route(method="POST", path="/api/webhooks/{webhookId}/deliveries/{deliveryId}/redeliver",
           handler=deliveries.redeliver, permission=HOOKS, summary="Send a delivery again",
           answers={ACCEPTED: wire_deliveries.Delivery}, refusals=(CONFLICT,)),
+    Route(method="PUT", path="/api/jobs/{jobName}", handler=jobs.put, permission=JOBS,
+          summary="Register a job, or give it another version",
+          body=wire_jobs.PutJob, answers={OK: wire_jobs.RegisteredJob, CREATED: wire_jobs.NewJob}),
+    Route(method="GET", path="/api/jobs", handler=jobs.page, permission=WRITE, summary="List jobs by name",
+          query=wire_jobs.JobQuery, answers={OK: wire_jobs.JobPage}),
+    Route(method="GET", path="/api/jobs/{jobName}", handler=jobs.show, permission=WRITE,
+          summary="Look at a job", answers={OK: wire_jobs.RegisteredJob}),
+    Route(method="DELETE", path="/api/jobs/{jobName}", handler=jobs.delete, permission=JOBS,
+          summary="Delete a job", answers={OK: wire_jobs.JobDeleted}),
+    Route(method="POST", path="/api/job-archives", handler=jobs.upload, permission=JOBS, takes_files=True,
+          summary="Upload an archive that jobs may be run in", answers={CREATED: wire_jobs.ArchiveKept}),
+    Route(method="GET", path="/api/executions/{executionId}/job", handler=jobs.of_execution, permission=READ,
+          summary="Tell which job an execution runs, and how its shards are run",
+          answers={OK: wire_jobs.JobExecution}),
     Route(method="POST", path="/api/tokens", handler=tokens.create, permission=MANAGE, family=Family.SERVICE,
           summary="Make an API token",
           body=wire_tokens.CreateToken, answers={CREATED: wire_tokens.SecretToken}, refusals=(CONFLICT,)),
@@ -187,6 +203,8 @@ ROUTES = (
           answers={OK: wire_reports.ShardReport}),
     Route(method="GET", path="/logs/{executionId}", handler=reports.logs, permission=READ,
           summary="Names of an execution's logs", answers={OK: wire_reports.ShardLogs}),
+    Route(method="GET", path="/logs/{executionId}/shard-{shardId}", handler=jobs.output, permission=READ,
+          summary="Output of a managed shard", media=jobs.PLAIN, query=wire_jobs.OutputQuery, answers={OK: str}),
     Route(method="GET", path="/artifacts/{executionId}", handler=reports.artifacts, permission=READ,
           summary="Names of an execution's artifacts", answers={OK: wire_reports.ShardArtifacts}),
     Route(method="GET", path="/api/openapi.json", handler=documentation.document, access=Access.OPEN,

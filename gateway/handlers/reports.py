@@ -10,7 +10,7 @@ from gateway.wire import executions as printing
 from gateway.wire import listings
 from gateway.wire import reports as wire
 from gateway.wire.results import Artifacts
-from storage import executions
+from storage import executions, job_output
 from storage.executions import TestFilter
 
 SLOWEST = 20
@@ -54,9 +54,13 @@ async def shard_report(call: Call[None, None]) -> wire.ShardReport | web.StreamR
 
 
 async def logs(call: Call[None, None]) -> wire.ShardLogs:
-    """Names of logs, by shard."""
+    """Names of logs, by shard; `shard-N` is the output of a managed shard, found under that name below this path."""
     execution_id, by_shard = await _artifacts(call)
-    return wire.ShardLogs(execution_id, {shard: artifacts.logs or [] for shard, artifacts in by_shard.items()})
+    async with call.services.reader.tenant(call.principal.tenant_id) as connection:
+        kept = await job_output.shards(connection, execution_id)
+    names = {shard: artifacts.logs or [] for shard, artifacts in by_shard.items()}
+    names |= {str(number): [f"shard-{number}", *names.get(str(number), [])] for number in kept}
+    return wire.ShardLogs(execution_id, names)
 
 
 async def artifacts(call: Call[None, None]) -> wire.ShardArtifacts:

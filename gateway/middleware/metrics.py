@@ -1,4 +1,4 @@
-"""Numbers of the gateway, of every owner and of every courier, for Prometheus."""
+"""Numbers of the gateway and of every actor, for Prometheus."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -20,6 +20,7 @@ _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 _COUNTED = frozenset({
     *("commands", "commits", "commit_seconds", "failed_commits", "claims"),
     *("attempts", "failed_attempts", "disabled", "fetches"),
+    *("started_shards", "lost_runners"),
 })  # fmt: skip
 
 
@@ -80,7 +81,7 @@ async def numbers_of(actor: ActorStatus) -> Mapping[str, float] | None:
         return None
 
 
-_LABELS = {"owner": "partition", "courier": "courier"}
+_LABELS = {"owner": "partition", "courier": "courier", "scheduler": "scheduler"}
 
 
 class _Actors(Collector):
