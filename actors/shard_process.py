@@ -4,10 +4,10 @@ import asyncio
 import os
 import subprocess
 import sys
-from asyncio import StreamReader, StreamReaderProtocol
+from asyncio import ReadTransport, StreamReader, StreamReaderProtocol
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import msgspec
 
@@ -32,6 +32,13 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     scratch: str
 
 
+class _Pipe(NamedTuple):
+    """The end of a pipe that is read."""
+
+    reader: StreamReader
+    transport: ReadTransport
+
+
 class ShardProcess:
     """A command that runs.
 
@@ -39,10 +46,10 @@ class ShardProcess:
         output: what it writes; ends when nothing of it is left.
     """
 
-    def __init__(self, control: int, report: StreamReader, output: StreamReader) -> None:
+    def __init__(self, control: int, report: _Pipe, output: _Pipe) -> None:
         self._control: int | None = control
-        self._report = report
-        self.output = output
+        self._report, self._pipes = report.reader, (report, output)
+        self.output = output.reader
 
     @classmethod
     async def start(cls, order: Order) -> Self:
@@ -58,7 +65,7 @@ class ShardProcess:
         finally:
             for end in theirs:
                 os.close(end)
-        process = cls(control[1], await _reader(report[0]), await _reader(output[0]))
+        process = cls(control[1], await _opened(report[0]), await _opened(output[0]))
         await asyncio.to_thread(_write_all, control[1], msgspec.json.encode(order) + b"\n")
         return process
 
@@ -80,6 +87,8 @@ class ShardProcess:
         if self._control is not None:
             os.close(self._control)
             self._control = None
+        for pipe in self._pipes:
+            pipe.transport.close()
 
 
 def _start(control: int, report: int, output: int) -> None:
@@ -102,7 +111,9 @@ def _write_all(pipe: int, data: bytes) -> None:
         return  # the keeper was killed, which `wait` tells
 
 
-async def _reader(pipe: int) -> StreamReader:
+async def _opened(pipe: int) -> _Pipe:
     reader = StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(lambda: StreamReaderProtocol(reader), os.fdopen(pipe, "rb", 0))
-    return reader
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: StreamReaderProtocol(reader), os.fdopen(pipe, "rb", 0)
+    )
+    return _Pipe(reader, transport)

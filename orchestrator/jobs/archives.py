@@ -4,6 +4,7 @@ Only plain files and folders below the top are taken: no path that leads out, no
 there may be. What is refused is refused as a whole.
 """
 
+import gzip
 import io
 import posixpath
 import stat
@@ -19,11 +20,12 @@ import msgspec
 from orchestrator.errors import BadRequest
 
 MOST_FILES = 20_000
-MOST_BYTES = 512 * 1024 * 1024
+MOST_BYTES = 256 * 1024 * 1024
 """Of all files together, unpacked."""
 
 LONGEST_PATH = 1000
 _CHUNK = 1024 * 1024
+_MOST_HEADER = 4096
 _ZIP = b"PK"
 
 
@@ -125,9 +127,25 @@ def _checked(path: str) -> str:
     return plain
 
 
+class _Unpacked(io.RawIOBase):
+    """A gzip file's content, no more of it than there is room for whatever it is; tarfile keeps whole headers."""
+
+    def __init__(self, content: bytes) -> None:
+        self._source = gzip.GzipFile(fileobj=io.BytesIO(content))
+        self._left = MOST_BYTES + MOST_FILES * _MOST_HEADER
+
+    def read(self, size: int = -1, /) -> bytes:
+        chunk = self._source.read(size)
+        self._left -= len(chunk)
+        if self._left < 0:
+            raise UnreadableArchive(f"The archive has more than {MOST_BYTES} bytes when it is unpacked")
+        return chunk
+
+
 def _of_tar(content: bytes, room: _Room) -> Iterator[Member]:
     # As a stream: a member is unpacked only when it is read, and nothing is read twice.
-    with tarfile.open(fileobj=io.BytesIO(content), mode="r|gz") as archive:
+    unpacked = _Unpacked(content)
+    with tarfile.open(fileobj=unpacked, mode="r|") as archive:
         for entry in archive:
             if entry.isdir():
                 continue
@@ -136,6 +154,8 @@ def _of_tar(content: bytes, room: _Room) -> Iterator[Member]:
             path = room.enter(entry.name)
             source = archive.extractfile(entry) or io.BytesIO()
             yield Member(path, bool(entry.mode & stat.S_IXUSR), room.chunks(source))
+    while unpacked.read(_CHUNK):  # to the end, where one that was cut off is found out
+        pass
 
 
 def _of_zip(content: bytes, room: _Room) -> Iterator[Member]:
