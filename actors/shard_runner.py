@@ -266,10 +266,12 @@ class ShardRunner:
 
     async def _store(self, key: Key, start: int, text: str) -> None:
         """Keep a piece of output; while the database is away the command waits, until the lease ends it."""
-        while not self._stop.is_set():
+        while True:
             try:
                 await self._database.use(lambda connection: job_output.append(connection, key, start, text))
             except Unavailable:
+                if self._stop.is_set():
+                    return
                 await asyncio.sleep(LONGEST_BEAT_SECONDS)
             else:
                 return

@@ -138,6 +138,7 @@ async def test_the_silent_lose_their_shards_and_those_heard_of_keep_them(undone:
     ("change", "standing"),
     [
         ("status = 'cancelled', ended_at = now(), deadline = NULL, reason_code = 'cancelled_by_user'", Standing.STOP),
+        ("status = 'failed', ended_at = now(), deadline = NULL, reason_code = 'timeout'", Standing.STOP),
         ("status = 'completed', started_at = now(), ended_at = now(), deadline = NULL", Standing.FINISH),
     ],
 )
