@@ -90,8 +90,9 @@ class ShardScheduler:
                     while True:
                         await self._look(connection)
                         await asyncio.sleep(LOOK_SECONDS)
-            except Unavailable as error:
-                log.warning("scheduler waits for the database", error=error.message)
+            except (Unavailable, postgres.DatabaseError) as error:
+                # It must not end for this: its runners would end with it.
+                log.warning("scheduler waits for the database", error=str(error))
             await asyncio.sleep(RETRY_SECONDS)
 
     async def status(self) -> dict[str, float]:
@@ -111,8 +112,7 @@ class ShardScheduler:
         for key in self._runners.keys() - kept:
             self._runners[key].cancel()
         await job_shards.lapse_silent(connection, self._lease)
-        for lost in await job_shards.lost(connection):
-            await self._tell_lost(lost)
+        await asyncio.gather(*map(self._tell_lost, await job_shards.lost(connection)))
         for placed in await self._place(connection):
             task = asyncio.create_task(self._run(placed))
             self._runners[placed.key] = task

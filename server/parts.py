@@ -176,6 +176,7 @@ async def maintain_for_ever(settings: Settings, database_url: str) -> None:
                 await retention.maintain(connection, datetime.now(UTC), settings.retention_months)
                 await retention.forget_deliveries(connection, datetime.now(UTC))
                 await retention.forget_history(connection, datetime.now(UTC))
+                await retention.forget_output(connection, datetime.now(UTC), settings.retention_months)
         except (TMSError, OSError, postgres.DatabaseError) as error:
             log.warning("maintenance failed; it is tried again in an hour", error=str(error))
         await asyncio.sleep(MAINTENANCE_SECONDS)

@@ -1,13 +1,14 @@
 """Shards that the server runs: whose turn it is, and who may still write."""
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
 
 from orchestrator.jobs.model import Definition, ShardState
-from storage import job_output, job_shards, jobs
+from storage import identity, job_output, job_shards, jobs, retention
 from storage.job_shards import Key, Standing
 from storage.jobs import Version
 from storage.postgres import DirectConnection
@@ -163,3 +164,46 @@ async def test_a_shard_whose_results_came_is_not_run_again(undone: DirectConnect
     )
     await job_shards.lapse(undone, key, "it died after its last word")
     assert await state(undone, execution_id) is ShardState.ENDED
+
+
+async def test_a_shards_token_is_good_until_soon_after_its_execution_has_ended(
+    undone: DirectConnection, tenant: int
+) -> None:
+    execution_id = await managed(undone, tenant, 1)
+    assert await identity.tenant_of_managed(undone, execution_id, NOW) == tenant
+    await undone.execute(
+        "UPDATE executions SET status = 'cancelled', ended_at = $2, deadline = NULL WHERE execution_id = $1",
+        *(execution_id, NOW),
+    )
+    assert await identity.tenant_of_managed(undone, execution_id, NOW - timedelta(seconds=1)) == tenant
+    assert await identity.tenant_of_managed(undone, execution_id, NOW) is None
+    await undone.execute("DELETE FROM job_runs WHERE execution_id = $1", execution_id)
+    assert await identity.tenant_of_managed(undone, execution_id, NOW - timedelta(seconds=1)) is None
+
+
+async def test_output_is_read_from_any_byte_on_and_forgotten_when_it_is_old(
+    undone: DirectConnection, tenant: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_output, "PAGE_PIECES", 2)
+    monkeypatch.setattr(retention, "BATCH_OUTPUT", 2)
+    execution_id = await managed(undone, tenant, 1)
+    key = await started(undone, execution_id)
+    whole = "".join(f"größe {number}\n" for number in range(5))
+    for line in whole.splitlines(keepends=True):
+        await job_output.append(undone, key, await job_output.size(undone, execution_id, 1), line)
+
+    @asynccontextmanager
+    async def connected() -> AsyncIterator[DirectConnection]:
+        yield undone
+
+    async def read(after: int) -> bytes:
+        return b"".join([piece async for piece in job_output.pieces(connected, execution_id, 1, after)])
+
+    content = whole.encode()
+    assert [await read(after) for after in (0, 3, 10, len(content), 10_000)] == [
+        *(content, content[3:], content[10:], b"", b"")
+    ]
+    await retention.forget_output(undone, datetime.now(UTC), 0)
+    assert await job_output.shards(undone, execution_id) == [1]
+    await retention.forget_output(undone, datetime.now(UTC) + timedelta(days=100), 1)
+    assert await job_output.shards(undone, execution_id) == []
