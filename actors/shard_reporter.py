@@ -14,6 +14,9 @@ from orchestrator.timestamps import to_text
 from storage.job_shards import Key
 
 REQUEST_SECONDS = 60.0
+REPORT_BYTES = 256 * 1024 * 1024
+"""More is not even sent; the server takes less (`TMS_MAX_BODY_BYTES`)."""
+
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 5.0
 
@@ -94,11 +97,10 @@ class ShardReporter:
         """Send reports as the results of the shard.
 
         Raises:
-            Refused: they cannot be read.
+            Refused: they cannot be read, or are too large.
             OSError: a file cannot.
         """
-        contents = [(str(path.relative_to(folder)), path.read_bytes()) for path in reports]
-
+        contents = await asyncio.to_thread(_read, reports, folder)
         path = f"/api/executions/{self._key.execution_id}/reports"
         params = {"shardId": str(self._key.shard), "exitCode": str(exit_code)}
         await self._send(_Request(path, self._access.token, once="reports", params=params, files=contents))
@@ -146,6 +148,12 @@ class ShardReporter:
                 pass  # it restarts, or the network does
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+
+def _read(reports: Sequence[Path], folder: Path) -> list[tuple[str, bytes]]:
+    if sum(path.stat().st_size for path in reports) > REPORT_BYTES:
+        raise Refused(f"they have more than {REPORT_BYTES} bytes")
+    return [(str(path.relative_to(folder)), path.read_bytes()) for path in reports]
 
 
 def _form(files: Sequence[tuple[str, bytes]]) -> aiohttp.FormData:

@@ -122,6 +122,7 @@ class ShardRunner:
         """Show that it lives, and learn whether to stop."""
         lease = self._settings.lease_seconds
         heard_at = monotonic()
+        is_finishing = False
         while True:
             try:
                 standing = await self._database.use(lambda connection: job_shards.beat(connection, key))
@@ -134,9 +135,9 @@ class ShardRunner:
                 if standing is Standing.STOP:
                     self._end("the execution has ended, or another attempt has this shard")
                     return
-                if standing is Standing.FINISH:
+                if standing is Standing.FINISH and not is_finishing:
+                    is_finishing = True
                     asyncio.get_running_loop().call_later(FINISH_SECONDS, self._end, "the execution has completed")
-                    return
             await asyncio.sleep(min(LONGEST_BEAT_SECONDS, lease / BEATS_A_LEASE))
 
     def _end(self, why: str) -> None:
@@ -208,13 +209,11 @@ class ShardRunner:
                 reason = self._why if stopping in done else f"timed out after {limit} ms"
                 process.stop()
             exit_code = await waiting
-            with suppress(TimeoutError):
-                async with asyncio.timeout(DRAIN_SECONDS):
-                    await following
+            await asyncio.wait((following,), timeout=DRAIN_SECONDS)
         finally:
             stopping.cancel()
-            following.cancel()
-            process.close()
+            process.close()  # which ends the output too
+        await following
         if exit_code is None:
             reason = reason or "the process that kept it was killed"
         return Ended(exit_code, reason)

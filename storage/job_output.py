@@ -31,7 +31,7 @@ async def shards(connection: Connection, execution_id: str) -> list[int]:
 
 
 async def append(connection: Connection, key: Key, start: int, content: str) -> bool:
-    """Keep a piece of output; False where another attempt has the shard, and nothing is kept.
+    """Keep a piece of output; False where another attempt has the shard, or the piece is kept already.
 
     Args:
         connection: of the owning role.
@@ -42,7 +42,7 @@ async def append(connection: Connection, key: Key, start: int, content: str) -> 
     done: str = await connection.execute(
         "INSERT INTO job_output (execution_id, shard, start, tenant_id, attempt, at, content)"
         " SELECT execution_id, shard, $4, tenant_id, attempt, now(), $5 FROM job_shards"
-        " WHERE execution_id = $1 AND shard = $2 AND attempt = $3 AND state = 'running'",
+        " WHERE execution_id = $1 AND shard = $2 AND attempt = $3 AND state = 'running' ON CONFLICT DO NOTHING",
         *(key.execution_id, key.shard, key.attempt, start, content),
     )
     return done == "INSERT 0 1"

@@ -172,7 +172,8 @@ async def test_a_shards_token_is_good_until_soon_after_its_execution_has_ended(
     execution_id = await managed(undone, tenant, 1)
     assert await identity.tenant_of_managed(undone, execution_id, NOW) == tenant
     await undone.execute(
-        "UPDATE executions SET status = 'cancelled', ended_at = $2, deadline = NULL WHERE execution_id = $1",
+        "UPDATE executions SET status = 'cancelled', ended_at = $2, deadline = NULL, reason_code = 'cancelled_by_user'"
+        " WHERE execution_id = $1",
         *(execution_id, NOW),
     )
     assert await identity.tenant_of_managed(undone, execution_id, NOW - timedelta(seconds=1)) == tenant
