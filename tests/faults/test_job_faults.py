@@ -8,20 +8,9 @@ import psutil
 import pytest
 
 from tests.gateway.conftest import Api
-from tests.gateway.jobs import ended, job, output, registered, run, said, shards
+from tests.gateway.jobs import WAITS_ONCE, ended, job, output, registered, run, said, shards
 from tests.patience import eventually
 from tests.running import RunningServer
-
-WAITS_ONCE = """
-import os, time
-try:
-    open(MARK, "x").close()
-except FileExistsError:
-    open("report.xml", "w").write('<testsuite><testcase name="works"/></testsuite>')
-else:
-    print("waits as", os.getpid(), flush=True)
-    time.sleep(1000)
-"""
 
 
 @pytest.fixture
