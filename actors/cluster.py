@@ -13,7 +13,8 @@ import structlog
 from ray.exceptions import RayError
 
 from actors.execution_owner import ExecutionOwner, OwnerSettings
-from actors.shard_runner import Assignment, RunnerSettings, ShardRunner
+from actors.shard_assignment import Assignment
+from actors.shard_runner import RunnerSettings, ShardRunner
 from actors.shard_scheduler import SchedulerSettings, ShardScheduler
 from actors.webhook_courier import CourierSettings, WebhookCourier
 from orchestrator.errors import Unavailable

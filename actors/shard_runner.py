@@ -17,12 +17,11 @@ import msgspec
 import structlog
 
 from actors import shard_source
+from actors.shard_assignment import Assignment
 from actors.shard_output import ShardOutput
 from actors.shard_process import Order, ShardProcess
-from actors.shard_reporter import Access, Refused, ShardReporter
+from actors.shard_reporter import Refused, ShardReporter
 from orchestrator.errors import TMSError, Unavailable
-from orchestrator.jobs import template
-from orchestrator.jobs.model import Definition
 from storage import job_output, job_shards, jobs, postgres
 from storage.job_shards import Key, Standing
 
@@ -42,7 +41,6 @@ TELL_SECONDS = 10.0
 DRAIN_SECONDS = 5.0
 """How long the rest of an output is waited for, where a process that could not be ended still has it open."""
 
-_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "USER", "TMPDIR")
 _SIGNALLED = 128
 
 T = TypeVar("T")
@@ -62,21 +60,6 @@ class RunnerSettings(msgspec.Struct, frozen=True, kw_only=True):
     lease_seconds: float
     grace_seconds: float
     folders: tuple[str, ...]
-
-
-class Assignment(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt of a shard, with all that it needs; it holds secrets, and is not printed."""
-
-    key: Key
-    tenant_id: int
-    shards: int
-    definition: Definition
-    parameters: dict[str, str]
-    environment: dict[str, str]
-    access: Access
-
-    def __repr__(self) -> str:
-        return f"Assignment({self.key})"
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -156,7 +139,7 @@ class ShardRunner:
             await self._unless_stopped(self._conclude_without(reporter, None, error.message))
             return Ended(None, error.message)
         await self._unless_stopped(_told(reporter))
-        pattern = self._pattern(assignment)
+        pattern = assignment.reports()
         before = {} if pattern is None else await asyncio.to_thread(shard_source.marks, folder, pattern)
         ended = await self._command(assignment, output, folder, scratch)
         await output.say(_in_words(ended))
@@ -184,12 +167,11 @@ class ShardRunner:
 
     async def _command(self, assignment: Assignment, output: ShardOutput, folder: Path, scratch: Path) -> Ended:
         """Run the command until it ends, is stopped, or takes too long."""
-        values = _values(assignment)
         process = await ShardProcess.start(
             Order(
-                command=[template.fill(argument, values) for argument in assignment.definition.command],
+                command=assignment.command(),
                 folder=str(folder),
-                environment=_environment(assignment),
+                environment=assignment.variables(os.environ),
                 grace_seconds=self._settings.grace_seconds,
                 scratch=str(scratch),
             )
@@ -275,11 +257,6 @@ class ShardRunner:
             else:
                 return
 
-    @staticmethod
-    def _pattern(assignment: Assignment) -> str | None:
-        reports = assignment.definition.reports
-        return None if reports is None else template.fill(reports, _values(assignment))
-
 
 class _Database:
     """One connection, used by one at a time, and made anew where it was lost."""
@@ -304,29 +281,6 @@ class _Database:
     async def close(self) -> None:
         if self._connection is not None:
             self._connection.terminate()
-
-
-def _values(assignment: Assignment) -> dict[str, str]:
-    """What stands for the placeholders."""
-    given = {
-        "executionId": assignment.key.execution_id,
-        "shardId": str(assignment.key.shard),
-        "shards": str(assignment.shards),
-    }
-    return given | assignment.parameters
-
-
-def _environment(assignment: Assignment) -> dict[str, str]:
-    """The variables of the command. None of the server's own: these hold its keys."""
-    node = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    ours = {
-        "TMS_URL": assignment.access.url,
-        "TMS_TOKEN": assignment.access.token,
-        "TMS_EXECUTION": assignment.key.execution_id,
-        "TMS_SHARD": str(assignment.key.shard),
-        "TMS_SHARDS": str(assignment.shards),
-    }
-    return node | assignment.environment | ours
 
 
 async def _told(reporter: ShardReporter) -> None:

@@ -17,8 +17,9 @@ import msgspec
 import structlog
 from ray.exceptions import RayError
 
+from actors.shard_assignment import Assignment
 from actors.shard_reporter import Access, Refused, ShardReporter
-from actors.shard_runner import Assignment, RunnerSettings
+from actors.shard_runner import RunnerSettings
 from orchestrator.errors import TMSError, Unavailable
 from orchestrator.identity import shard_tokens, webhook_tokens
 from orchestrator.jobs import environment, queue
@@ -79,11 +80,22 @@ class ShardScheduler:
         self._settings = settings
         self._nodes = nodes
         self._lease = timedelta(seconds=settings.runner.lease_seconds)
+        self._working: asyncio.Task[None] | None = None
         self._runners: dict[Key, asyncio.Task[None]] = {}
         self._counted = {"started_shards": 0, "lost_runners": 0}
 
     async def live(self) -> None:
         """Take up work, and stay; the caller learns of this process' end by the call's failure."""
+        if self._working is None:  # each server of a cluster calls
+            self._working = asyncio.create_task(self._work())
+        await asyncio.gather(self._working)
+
+    async def status(self) -> dict[str, float]:
+        """Numbers for the metrics, and proof of life."""
+        return {**self._counted, "runners": len(self._runners), "pid": os.getpid()}
+
+    async def _work(self) -> None:
+        """Look again and again."""
         while True:
             try:
                 async with postgres.connected(self._database_url) as connection:
@@ -95,22 +107,12 @@ class ShardScheduler:
                 log.warning("scheduler waits for the database", error=str(error))
             await asyncio.sleep(RETRY_SECONDS)
 
-    async def status(self) -> dict[str, float]:
-        """Numbers for the metrics, and proof of life."""
-        return {**self._counted, "runners": len(self._runners), "pid": os.getpid()}
-
-    async def close(self) -> None:
-        """Stop; runners are ended."""
-        for task in self._runners.values():
-            task.cancel()
-        await asyncio.gather(*self._runners.values(), return_exceptions=True)
-
     async def _look(self, connection: postgres.DirectConnection) -> None:
         """See to what has changed, and start what there is room for."""
         await job_shards.end_needless(connection)
         kept = await job_shards.renew(connection, list(self._runners))
         for key in self._runners.keys() - kept:
-            self._runners[key].cancel()
+            self._runners[key].cancel()  # nobody is to run it any more, or another attempt has it
         await job_shards.lapse_silent(connection, self._lease)
         await asyncio.gather(*map(self._tell_lost, await job_shards.lost(connection)))
         for placed in await self._place(connection):

@@ -26,24 +26,37 @@ async def api(frail: RunningServer) -> AsyncIterator[Api]:
         yield Api(session, frail.url, frail.token)
 
 
-async def test_a_shard_is_run_again_and_counted_once_when_everything_was_killed(
-    frail: RunningServer, api: Api, tmp_path: Path
-) -> None:
-    code = WAITS_ONCE.replace("MARK", repr(str(tmp_path / "mark")))
-    await registered(api, "waits", job(code, reports="*.xml"))
-    execution_id = await run(api, "waits", shards=1, retries=1)
+async def waiting(api: Api, name: str, mark: Path) -> tuple[str, psutil.Process]:
+    """An execution with one retry whose command waits, and that command."""
+    await registered(api, name, job(WAITS_ONCE.replace("MARK", repr(str(mark))), reports="*.xml"))
+    execution_id = await run(api, name, shards=1, retries=1)
     told = await said(api, execution_id, "waits as")
-    command = psutil.Process(int(told.rpartition("waits as ")[2].split()[0]))
+    return execution_id, psutil.Process(int(told.rpartition("waits as ")[2].split()[0]))
 
-    frail.kill_all()
 
-    async def is_gone() -> bool:
-        return not command.is_running() or command.status() == psutil.STATUS_ZOMBIE
+async def is_gone(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
-    await eventually(is_gone)
-    frail.start()
+
+async def was_run_again(api: Api, execution_id: str) -> None:
     state = await ended(api, execution_id)
     assert (state["status"], state["results"]["total"], state["shardResults"][0]["attempts"]) == ("completed", 1, 1)
     assert [one["attempt"] for one in await shards(api, execution_id)] == [2]
     told = await output(api, execution_id)
     assert told.index("attempt 1 on") < told.index("waits as") < told.index("attempt 2 on")
+
+
+async def test_a_shard_is_run_again_and_counted_once_whatever_is_killed(
+    frail: RunningServer, api: Api, tmp_path: Path
+) -> None:
+    execution_id, command = await waiting(api, "scheduler", tmp_path / "first")
+    [scheduler] = [one for one in frail.family() if "ShardScheduler" in " ".join(one.cmdline())]
+    scheduler.kill()
+    await eventually(lambda: is_gone(command))
+    await was_run_again(api, execution_id)
+
+    execution_id, command = await waiting(api, "everything", tmp_path / "second")
+    frail.kill_all()
+    await eventually(lambda: is_gone(command))
+    frail.start()
+    await was_run_again(api, execution_id)
