@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import PurePosixPath
 
 from orchestrator.errors import FieldError, ValidationFailed
 from orchestrator.jobs import folders, template
@@ -69,8 +70,11 @@ def _texts(definition: Definition) -> Iterator[FieldError]:
         fault = template.check_text("reports", reports, template.GIVEN)
         if fault is not None:
             yield fault
-        if reports.startswith("/") or ".." in reports.split("/") or reports in (".", "./"):
+        parts = PurePosixPath(reports).parts
+        if not parts or parts[0].startswith("/") or ".." in parts:
             yield FieldError("reports", "Must be a glob below the folder that the command is run in")
+        elif any("**" in part and part != "**" for part in parts):
+            yield FieldError("reports", "Must have ** as a whole part of the path, as in out/**/*.xml")
 
 
 def _source(definition: Definition, allowed_folders: Iterable[str]) -> Iterator[FieldError]:

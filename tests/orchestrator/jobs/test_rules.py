@@ -31,6 +31,8 @@ def test_a_job_as_most_are_is_taken() -> None:
         ("reports", {"reports": "/etc/*"}),
         ("reports", {"reports": "a/../../*"}),
         ("reports", {"reports": "{suite}/*.xml"}),
+        ("reports", {"reports": "././"}),
+        ("reports", {"reports": "out/**.xml"}),
         ("source", {"archive": "0" * 64, "folder": "/srv/suites/a"}),
         ("source.folder", {"folder": "/srv"}),
         ("source.folder", {"folder": "/srv/suites/../secrets"}),
