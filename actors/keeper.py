@@ -82,8 +82,9 @@ class Keeper:
             self._reap()
             if not self._family():
                 return
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._command.pid, signal.SIGKILL)
+            if self._exit_code is None:  # later, the number may be another group's
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self._command.pid, signal.SIGKILL)
             self._signal_all(signal.SIGKILL)
             sleep(LOOK_SECONDS / 10)
 
