@@ -15,8 +15,12 @@ from prometheus_client import Metric
 from ray.exceptions import RayError
 
 from actors.execution_owner import ExecutionOwner, OwnerSettings
+from actors.shard_assignment import Assignment
+from actors.shard_runner import RunnerSettings, ShardRunner
+from actors.shard_scheduler import SchedulerSettings, ShardScheduler
 from actors.webhook_courier import CourierSettings, WebhookCourier
 from orchestrator.errors import Unavailable
+from orchestrator.jobs.model import Resources
 from orchestrator.webhooks.model import Outcome
 
 log = structlog.get_logger(__name__)
@@ -51,6 +55,15 @@ _ACTOR: dict[str, Any] = {
     "max_task_retries": 0,
     "max_concurrency": 1000,
     "get_if_exists": True,
+}
+
+# A runner takes what its job asks for, and belongs to the scheduler: Ray ends it with its maker, and never restarts it,
+# for the scheduler decides whether a shard is run again.
+_RUNNER: dict[str, Any] = {
+    "max_restarts": 0,
+    "max_task_retries": 0,
+    "max_concurrency": 10,
+    "lifetime": "non_detached",
 }
 
 
@@ -156,6 +169,48 @@ class CourierHandle(ActorHandle):
         await self._actor.due.remote(webhook_ids)
 
 
+class RunnerHandle:
+    """The runner of one attempt of a shard."""
+
+    def __init__(self, actor: Any) -> None:  # noqa: ANN401 - Ray's handles have no type of their own
+        self._actor = actor
+
+    async def run(self, assignment: Assignment) -> None:
+        """As `ShardRunner.run`.
+
+        Raises:
+            RayError: it died, or failed.
+        """
+        await self._actor.run.remote(assignment)
+
+    def kill(self) -> None:
+        """End its process."""
+        ray.kill(self._actor)
+
+
+class RayNodes:
+    """The nodes of the cluster that this process has joined, for the scheduler, which is an actor itself."""
+
+    async def free(self) -> dict[str, float]:
+        """Amounts of resources that nobody uses."""
+        return dict(await asyncio.to_thread(ray.available_resources))
+
+    def start(self, name: str, resources: Resources, settings: RunnerSettings) -> RunnerHandle:
+        """Have a runner made where these resources are.
+
+        Raises:
+            ValueError: Ray does not know such a resource.
+        """
+        actor = ray.remote(ShardRunner).options(
+            name=name,
+            num_cpus=resources.cpus,
+            memory=resources.memory,
+            resources=resources.custom or None,
+            **_RUNNER,
+        )
+        return RunnerHandle(actor.remote(settings))
+
+
 Handle = TypeVar("Handle", bound=ActorHandle)
 
 
@@ -165,6 +220,7 @@ class Cluster:
     Attributes:
         owners: an owner of executions for each partition, in order.
         couriers: as many couriers, in order.
+        schedulers: the one that starts managed shards.
     """
 
     def __init__(self, *, is_local: bool) -> None:
@@ -172,6 +228,7 @@ class Cluster:
         self._supervision: list[asyncio.Task[None]] = []
         self.owners: Sequence[OwnerHandle] = ()
         self.couriers: Sequence[CourierHandle] = ()
+        self.schedulers: Sequence[ActorHandle] = ()
 
     @classmethod
     async def join(cls, address: str | None, folder: Path) -> Self:
@@ -197,16 +254,32 @@ class Cluster:
         return cls(is_local=address is None)
 
     async def employ(
-        self, partitions: int, database_url: str, redis_url: str, owners: OwnerSettings, deliveries: CourierSettings
+        self,
+        partitions: int,
+        where: tuple[str, str],
+        owners: OwnerSettings,
+        deliveries: CourierSettings,
+        shards: SchedulerSettings,
     ) -> None:
-        """Make or find owner and courier of each partition, keep them alive from now on; return when all answer."""
+        """Make or find all actors, keep them alive from now on; return when all answer.
+
+        Args:
+            partitions: as many owners and couriers there are.
+            where: the URLs of the database and of the bus.
+            owners: what owners are told.
+            deliveries: what couriers are told.
+            shards: what the scheduler is told.
+        """
+        database_url, redis_url = where
         of_owner = (database_url, redis_url, owners)
         of_courier = (database_url, redis_url, deliveries)
-        self.owners, self.couriers = await asyncio.gather(
+        of_scheduler = (database_url, shards, RayNodes())
+        self.owners, self.couriers, self.schedulers = await asyncio.gather(
             asyncio.to_thread(self._all, OwnerHandle, ExecutionOwner, "execution-owner", partitions, of_owner),
             asyncio.to_thread(self._all, CourierHandle, WebhookCourier, "webhook-courier", partitions, of_courier),
+            asyncio.to_thread(self._all, ActorHandle, ShardScheduler, "shard-scheduler", 1, of_scheduler),
         )
-        actors = (*self.owners, *self.couriers)
+        actors = (*self.owners, *self.couriers, *self.schedulers)
         self._supervision = [asyncio.create_task(actor.supervise()) for actor in actors]
         await asyncio.gather(*(actor.status() for actor in actors))
 

@@ -83,6 +83,14 @@ OF_COURIER = (
 )
 
 
+OF_SCHEDULER = (
+    Number("started_shards", "started_shards", "Managed shards started, again or for the first time", is_counter=True),
+    Number("lost_runners", "lost_runners", "Runners of managed shards that died or fell silent", is_counter=True),
+    Number("runners", "runners", "Managed shards that run"),
+    Number("pid", "pid", "Id of its process"),
+)
+
+
 class _Actor:
     """The metrics of one actor, which all carry its number as a label. Counters are there from the start, at 0."""
 
@@ -145,6 +153,17 @@ class OwnerMeasures:
     def families(self, status: Mapping[str, float]) -> list[Metric]:
         """Everything, with the numbers of the owner's status."""
         return self._actor.families(OF_OWNER, status)
+
+
+class SchedulerMeasures:
+    """Of the scheduler of managed shards."""
+
+    def __init__(self, number: int) -> None:
+        self._actor = _Actor("scheduler", "scheduler", number)
+
+    def families(self, status: Mapping[str, float]) -> list[Metric]:
+        """The numbers of its status."""
+        return self._actor.families(OF_SCHEDULER, status)
 
 
 class CourierMeasures:

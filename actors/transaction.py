@@ -33,6 +33,7 @@ from orchestrator.executions.events import AnyEvent, Completed, Created, Progres
 from orchestrator.executions.evolution import evolve
 from orchestrator.executions.model import Execution, Shard, ShardStatus
 from orchestrator.executions.plan import Deal
+from orchestrator.jobs.model import JobRun
 from orchestrator.webhooks.model import Subscription, WebhookStatus
 from storage import commits, executions, plans, result_rows
 from storage.bus import EventNews, TestsNews
@@ -91,6 +92,7 @@ class Transaction:
         self.renewed: list[HeldLease] = []
         self._manifests: dict[str, bytes] = {}
         self.events: Counter[str] = Counter()
+        self._runs: dict[str, JobRun] = {}
 
     async def carry_out(self, connection: Connection, batch: Sequence[AnyCommand], revision: int) -> list[Reply]:
         """Decide and write; the replies are true once the caller's transaction has committed.
@@ -182,6 +184,8 @@ class Transaction:
                 self._submissions.append(_piece(command, decision, state, self._now))
             case MakePlan():
                 self._manifests[command.execution_id] = command.manifest
+            case Create(run=JobRun() as run):
+                self._runs[command.execution_id] = run
 
     def _decide(self, execution: Execution | None, command: AnyCommand) -> Decision:
         """As the machine decides; but nothing is made of a tick that nobody is told of, so that none costs a row."""
@@ -240,6 +244,7 @@ class Transaction:
             ],
             submissions=self._submissions,
             planned=[(self.states[execution_id], manifest) for execution_id, manifest in self._manifests.items()],
+            managed=[(self.states[execution_id], run) for execution_id, run in self._runs.items()],
             dealt=[state for state in self.states.values() if state.deal is not self._former_deal(state.execution_id)],
         )
 

@@ -168,6 +168,8 @@ def serve(route: Route, services: Services, authentication: Authentication) -> S
                 body = body_reader.read(raw)
         elif route.takes_files:
             body = await forms.read(request, services.settings.max_body_bytes)
+        if principal is not None:
+            principal.require_execution(request.match_info.get("executionId") or getattr(body, "execution_id", None))
         call = Call(services, authentication, request, principal=principal, body=body, raw=raw, query=query)
         content = await route.handler(call)
         if isinstance(content, web.StreamResponse):

@@ -36,6 +36,7 @@ _FILES: Json = {
     },
     "application/xml": {"schema": {"type": "string"}},
     "application/json": {"schema": {"type": "object"}},
+    "application/octet-stream": {"schema": {}},
 }
 _ANY_FILE: Json = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 _SCHEMES: Json = {

@@ -22,6 +22,7 @@ from gateway.handlers import (
     health,
     history,
     inbound_events,
+    jobs,
     plans,
     quarantine,
     report_files,
@@ -41,6 +42,7 @@ from gateway.wire import gate as wire_gate
 from gateway.wire import health as wire_health
 from gateway.wire import history as wire_history
 from gateway.wire import inbound_events as wire_events
+from gateway.wire import jobs as wire_jobs
 from gateway.wire import listings as wire_listings
 from gateway.wire import live as wire_live
 from gateway.wire import plans as wire_plans
@@ -58,7 +60,7 @@ PARTIAL, SAME, RANGE = HTTPStatus.PARTIAL_CONTENT, HTTPStatus.NOT_MODIFIED, HTTP
 MISSING, CONFLICT, WRONG = HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY
 TOO_LARGE = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 READ, WRITE, MANAGE = Permission.READ_EXECUTIONS, Permission.WRITE_EXECUTIONS, Permission.MANAGE_TOKENS
-HOOKS = Permission.MANAGE_WEBHOOKS
+HOOKS, JOBS = Permission.MANAGE_WEBHOOKS, Permission.MANAGE_JOBS
 
 # fmt: off
 ROUTES = (
@@ -198,6 +200,20 @@ ROUTES = (
     Route(method="POST", path="/api/webhooks/{webhookId}/deliveries/{deliveryId}/redeliver",
           handler=deliveries.redeliver, permission=HOOKS, summary="Send a delivery again",
           answers={ACCEPTED: wire_deliveries.Delivery}, refusals=(CONFLICT,)),
+    Route(method="PUT", path="/api/jobs/{jobName}", handler=jobs.put, permission=JOBS,
+          summary="Register a job, or give it another version",
+          body=wire_jobs.PutJob, answers={OK: wire_jobs.RegisteredJob, CREATED: wire_jobs.NewJob}),
+    Route(method="GET", path="/api/jobs", handler=jobs.page, permission=WRITE, summary="List jobs by name",
+          query=wire_jobs.JobQuery, answers={OK: wire_jobs.JobPage}),
+    Route(method="GET", path="/api/jobs/{jobName}", handler=jobs.show, permission=WRITE,
+          summary="Look at a job", answers={OK: wire_jobs.RegisteredJob}),
+    Route(method="DELETE", path="/api/jobs/{jobName}", handler=jobs.delete, permission=JOBS,
+          summary="Delete a job", answers={OK: wire_jobs.JobDeleted}),
+    Route(method="POST", path="/api/job-archives", handler=jobs.upload, permission=JOBS, takes_files=True,
+          summary="Upload an archive that jobs may be run in", answers={CREATED: wire_jobs.ArchiveKept}),
+    Route(method="GET", path="/api/executions/{executionId}/job", handler=jobs.of_execution, permission=READ,
+          summary="Tell which job an execution runs, and how its shards are run",
+          answers={OK: wire_jobs.JobExecution}),
     Route(method="POST", path="/api/tokens", handler=tokens.create, permission=MANAGE, family=Family.SERVICE,
           summary="Make an API token",
           body=wire_tokens.CreateToken, answers={CREATED: wire_tokens.SecretToken}, refusals=(CONFLICT,)),
@@ -236,6 +252,8 @@ ROUTES = (
     Route(method="GET", path="/badges/{testSuite}.svg", handler=badges.show, access=Access.OPEN,
           family=Family.SERVICE, summary="A suite's badge", media=badges.SVG,
           query=wire_badges.SignedBadgeQuery, answers={OK: str, SAME: str}),
+    Route(method="GET", path="/logs/{executionId}/shard-{shardId}", handler=jobs.output, permission=READ,
+          summary="Output of a managed shard", media=jobs.PLAIN, query=wire_jobs.OutputQuery, answers={OK: str}),
     Route(method="GET", path="/api/openapi.json", handler=documentation.document, access=Access.OPEN,
           family=Family.SERVICE, summary="This document", media=JSON, answers={OK: dict[str, Any]}),
     Route(method="GET", path="/api/docs", handler=documentation.page, access=Access.OPEN,

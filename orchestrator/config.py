@@ -65,6 +65,23 @@ class Ports(frozenset[int]):
 _LAST_PORT = 65535
 
 
+class Folders(tuple[str, ...]):
+    """Absolute paths of folders, written with commas between them: `/srv/suites,/mnt/tests`."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """Read them."""
+        parts = [part.strip() for part in text.split(",")]
+        if not all(part.startswith("/") and ".." not in part.split("/") for part in parts):
+            raise ValueError("Expected absolute paths of folders, with commas between them")
+        return cls(parts)
+
+    def __str__(self) -> str:
+        return ",".join(self)
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All settings; the field `database_url` is the variable `TMS_DATABASE_URL`, and so on."""
 
@@ -130,6 +147,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     shard_lease_seconds: Annotated[
         float, Meta(ge=1, le=3600, description="silence after which a runner loses its tests to others")
     ] = 30.0
+    job_shards: Annotated[
+        int, Meta(ge=0, description="shards of one tenant that run on the cluster at once; 0 sets no limit")
+    ] = 20
+    job_folders: Annotated[
+        Folders, Meta(description="folders on the nodes that jobs may be run in; comma-separated; unset: none")
+    ] = Folders()
+    job_grace_seconds: Annotated[
+        float, Meta(ge=0, le=600, description="what a job's processes have to end after a SIGTERM before a SIGKILL")
+    ] = 10.0
     progress_seconds: Annotated[
         float, Meta(gt=0, description="seconds between two execution.progress of a running execution")
     ] = 30.0
@@ -158,7 +184,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 # Settings of the clients (`tms`), which may share a shell with the server.
-CLIENT_VARIABLES = frozenset({"TMS_URL", "TMS_TOKEN"})
+CLIENT_VARIABLES = frozenset({"TMS_URL", "TMS_TOKEN", "TMS_EXECUTION", "TMS_SHARD", "TMS_SHARDS"})
 
 
 def _check(settings: type[Settings], name: str, value: str) -> None:
@@ -172,7 +198,12 @@ def _check(settings: type[Settings], name: str, value: str) -> None:
         raise Misconfigured(message) from None
 
 
-_READERS: dict[type, Callable[[str], object]] = {Path: Path, Networks: Networks.of, Ports: Ports.of}
+_READERS: dict[type, Callable[[str], object]] = {
+    Path: Path,
+    Networks: Networks.of,
+    Ports: Ports.of,
+    Folders: Folders.of,
+}
 
 
 def _of_text(kind: type, value: object) -> object:

@@ -28,7 +28,7 @@ from orchestrator.identity.roles import Role
 from server import logs, parts
 from server.offline import create_token
 from server.receiver import Receiver, receiving
-from server.serve import listening_socket, open_port
+from server.serve import listening_socket, open_port, url_on_this_machine
 from tms_sdk.watch import show
 
 SHARDS = 4
@@ -79,7 +79,8 @@ async def _server(settings: Settings) -> AsyncIterator[str]:
         starting = out.status("Starting Postgres, Valkey, Ray and the gateway ...")
         starting.start()
         try:
-            async with parts.services(settings) as services, open_port(services, port) as url:
+            here = url_on_this_machine(port)
+            async with parts.services(settings, here) as services, open_port(services, port) as url:
                 starting.stop()
                 yield url
                 out.print("Stopping the server ...", style="dim")

@@ -18,6 +18,8 @@ from actors.cluster import Cluster
 from actors.couriers import Couriers
 from actors.execution_owner import OwnerSettings
 from actors.mailbox import Mailbox
+from actors.shard_runner import RunnerSettings
+from actors.shard_scheduler import SchedulerSettings
 from actors.webhook_courier import CourierSettings
 from gateway.services import Services
 from orchestrator.config import Settings
@@ -50,8 +52,12 @@ async def cluster(settings: Settings) -> AsyncIterator[Cluster]:
 
 
 @asynccontextmanager
-async def services(settings: Settings) -> AsyncIterator[Services]:
+async def services(settings: Settings, url: str) -> AsyncIterator[Services]:
     """Everything that the gateway works with, ready to serve.
+
+    Args:
+        settings: of this process.
+        url: where it will answer, for what it runs itself.
 
     Raises:
         Misconfigured, Unavailable: it cannot start like this; nothing is left running.
@@ -63,7 +69,9 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
         partitions = await prepare(settings, where.database_url)
         await _bootstrap(settings, where.database_url)
         owners = OwnerSettings(settings.progress_seconds, settings.shard_lease_seconds)
-        await ray.employ(partitions, where.database_url, where.redis_url, owners, _deliveries(settings, key))
+        stores = (where.database_url, where.redis_url)
+        shards = _managed_shards(settings, key, where.database_url, url)
+        await ray.employ(partitions, stores, owners, _deliveries(settings, key), shards)
         reader = await Reader.open(where.database_url)
         stack.push_async_callback(reader.close)
         bus = Bus(where.redis_url)
@@ -85,7 +93,7 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
             blobs=blobs,
             counters=counters,
             secret_key=key,
-            actors={"owner": ray.owners, "courier": ray.couriers},
+            actors={"owner": ray.owners, "courier": ray.couriers, "scheduler": ray.schedulers},
             collectors=[mailbox.measures, reader, maintained, *([where.embedded] if where.embedded else [])],
         )
 
@@ -97,6 +105,20 @@ def _deliveries(settings: Settings, key: bytes) -> CourierSettings:
         rate=settings.webhook_rate,
         timeout_seconds=settings.webhook_timeout,
         disable_after_seconds=settings.webhook_disable_after,
+    )
+
+
+def _managed_shards(settings: Settings, key: bytes, database_url: str, url: str) -> SchedulerSettings:
+    return SchedulerSettings(
+        url=settings.public_url.rstrip("/") if settings.public_url else url,
+        secret_key=key,
+        tenant_shards=settings.job_shards,
+        runner=RunnerSettings(
+            database_url=database_url,
+            lease_seconds=settings.shard_lease_seconds,
+            grace_seconds=settings.job_grace_seconds,
+            folders=settings.job_folders,
+        ),
     )
 
 
@@ -166,6 +188,7 @@ async def maintain_for_ever(settings: Settings, database_url: str, blobs: Blobs,
                 await retention.forget_deliveries(connection, datetime.now(UTC))
                 await retention.forget_history(connection, datetime.now(UTC))
                 await artifact_sweep.sweep(connection, blobs, datetime.now(UTC), settings.artifact_days)
+                await retention.forget_output(connection, datetime.now(UTC), settings.retention_months)
             maintained.set_to_current_time()
         except (TMSError, OSError, postgres.DatabaseError) as error:
             log.warning("maintenance failed; it is tried again in an hour", error=str(error))

@@ -37,7 +37,7 @@ async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
     stop = asyncio.Event()
     _stop_on_signals(stop)
     with listening_socket(settings) as port:
-        async with parts.services(settings) as services, open_port(services, port) as url:
+        async with parts.services(settings, url_on_this_machine(port)) as services, open_port(services, port) as url:
             # Anew, for Ray has put a handler in front that would print a stack trace for every SIGTERM.
             _stop_on_signals(stop)
             _spare_garbage_collection()
@@ -71,10 +71,19 @@ async def open_port(services: Services, port: socket.socket) -> AsyncIterator[st
     await runner.setup()
     try:
         await web.SockSite(runner, port, backlog=BACKLOG).start()
-        host, number = port.getsockname()[:2]
-        yield f"http://[{host}]:{number}" if ":" in host else f"http://{host}:{number}"
+        yield _url(port)
     finally:
         await runner.cleanup()
+
+
+def url_on_this_machine(port: socket.socket) -> str:
+    """Where what runs on this machine finds a bound socket, also one that listens on all addresses."""
+    return _url(port).replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+
+
+def _url(port: socket.socket) -> str:
+    host, number = port.getsockname()[:2]
+    return f"http://[{host}]:{number}" if ":" in host else f"http://{host}:{number}"
 
 
 def listening_socket(settings: Settings) -> socket.socket:

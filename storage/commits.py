@@ -8,7 +8,8 @@ import msgspec
 from orchestrator.errors import StaleOwner
 from orchestrator.executions import source
 from orchestrator.executions.model import Execution, Shard, Totals
-from storage import plans, result_rows
+from orchestrator.jobs.model import JobRun
+from storage import job_shards, plans, result_rows
 from storage.postgres import Connection
 
 
@@ -67,6 +68,7 @@ class Changes(msgspec.Struct, kw_only=True):
         changed: executions that were there before, in their last state, each with the shards that changed.
         planned: executions that have a plan now, each with its packed manifest.
         dealt: executions of whose plans more is dealt out or worked off.
+        managed: new executions that the server runs itself.
     """
 
     created: list[Execution] = []
@@ -74,6 +76,7 @@ class Changes(msgspec.Struct, kw_only=True):
     submissions: list[Submission] = []
     planned: list[tuple[Execution, bytes]] = []
     dealt: list[Execution] = []
+    managed: list[tuple[Execution, JobRun]] = []
 
 
 async def claim(connection: Connection, partition: int) -> int:
@@ -143,6 +146,7 @@ async def write_state(connection: Connection, partition: int, changes: Changes) 
         await _update_shards(connection, changes.changed)
     await plans.insert(connection, changes.planned)
     await plans.write_deals(connection, changes.dealt)
+    await job_shards.insert(connection, changes.managed)
 
 
 async def write_log(connection: Connection, events: Iterable[EventRow], receipts: Iterable[ReceiptRow]) -> None:

@@ -49,6 +49,15 @@ async def tenant_of_execution(connection: Connection, execution_id: str) -> int 
     return tenant_id
 
 
+async def tenant_of_managed(connection: Connection, execution_id: str, moment: datetime) -> int | None:
+    """Whose an execution is that runs a job, for a caller who has proved to be a shard of it.
+
+    None if there is none that ended after this moment, or has not ended yet.
+    """
+    tenant_id: int | None = await connection.fetchval("SELECT tenant_of_managed($1, $2)", execution_id, moment)
+    return tenant_id
+
+
 async def ensure_tenant(connection: Connection, name: str) -> int:
     """The tenant of this name, made if there is none."""
     await connection.execute("INSERT INTO tenants (name) VALUES ($1) ON CONFLICT (name) DO NOTHING", name)

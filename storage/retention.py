@@ -1,4 +1,4 @@
-"""What is made ahead of need and forgotten when it is old: months of tests, receipts, deliveries, history."""
+"""What is made ahead of need and forgotten when it is old: months of tests, receipts, deliveries, history, output."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -15,6 +15,7 @@ BATCH_DELIVERIES = 5000
 HISTORY_MONTHS = 12
 RECORD_DAYS = 90
 BATCH_HISTORY = 5000
+BATCH_OUTPUT = 500
 
 # Several servers may maintain one database; the number only has to be ours.
 _LOCK = 0x544D54
@@ -84,6 +85,23 @@ async def forget_history(connection: Connection, now: datetime) -> None:
         " (SELECT FROM digested_executions AS d WHERE d.suite_branch_id = b.suite_branch_id)",
         history_begins(now),
     )
+
+
+async def forget_output(connection: Connection, now: datetime, keep_months: int) -> None:
+    """Forget the output of managed shards as test rows are forgotten: batch by batch.
+
+    Args:
+        connection: of the owning role.
+        now: the present.
+        keep_months: as in `maintain`.
+    """
+    while keep_months:
+        done = await connection.execute(
+            "DELETE FROM job_output WHERE ctid = ANY(ARRAY(SELECT ctid FROM job_output WHERE at < $1 LIMIT $2))",
+            *(_month(now, -keep_months), BATCH_OUTPUT),
+        )
+        if done != f"DELETE {BATCH_OUTPUT}":
+            return
 
 
 _RESTING_RECORDS = (

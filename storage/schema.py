@@ -382,3 +382,79 @@ quarantines = Table(
     Column("ended_at", Moment),
     Column("ending", Text),
 )
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("job_id", Text, primary_key=True),
+    Column("tenant_id", BigInteger, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+    Column("deleted_at", Moment),
+)
+
+job_versions = Table(
+    "job_versions",
+    metadata,
+    Column("job_id", Text, primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("tenant_id", BigInteger, nullable=False),
+    Column("definition", JSON, nullable=False),
+    Column("environment", LargeBinary, nullable=False),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("created_by", Text, nullable=False),
+)
+
+job_archives = Table(
+    "job_archives",
+    metadata,
+    Column("tenant_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("digest", Text, primary_key=True),
+    Column("files", Integer, nullable=False),
+    Column("unpacked_bytes", BigInteger, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("created_at", Moment, nullable=False),
+)
+
+job_runs = Table(
+    "job_runs",
+    metadata,
+    Column("execution_id", Text, primary_key=True),
+    Column("tenant_id", BigInteger, nullable=False),
+    Column("job_id", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("parameters", JSON, nullable=False),
+)
+
+job_shards = Table(
+    "job_shards",
+    metadata,
+    Column("execution_id", Text, primary_key=True),
+    Column("shard", Integer, primary_key=True, autoincrement=False),
+    Column("tenant_id", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("queued_at", Moment, nullable=False),
+    Column("seen_at", Moment),
+    Column("started_at", Moment),
+    Column("ended_at", Moment),
+    Column("node", Text),
+    Column("exit_code", Integer),
+    Column("reason", Text),
+)
+
+job_output = Table(
+    "job_output",
+    metadata,
+    Column("execution_id", Text, primary_key=True),
+    Column("shard", Integer, primary_key=True, autoincrement=False),
+    Column("start", BigInteger, primary_key=True, autoincrement=False),
+    Column("tenant_id", BigInteger, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("content", Text, nullable=False),
+)

@@ -108,7 +108,9 @@ def server(running_server: RunningServer) -> RunningServer:
 @pytest.fixture(scope="session")
 def running_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """The same, where `server` is another one; its webhooks may go to receivers on this machine."""
-    with RunningServer(tmp_path_factory.mktemp("server") / "data", webhook_allow="127.0.0.0/8") as running:
+    folder = tmp_path_factory.mktemp("server")
+    settings = {"webhook_allow": "127.0.0.0/8", "job_folders": str(folder / "suites"), "job_grace_seconds": "0.5"}
+    with RunningServer(folder / "data", **settings) as running:
         yield running
     assert running.is_gone(), "a stopped server leaves no process behind"
 

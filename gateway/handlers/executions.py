@@ -5,13 +5,15 @@ from gateway.calls import Call
 from gateway.wire import executions as wire
 from gateway.wire import listings, reading
 from orchestrator import ids
-from orchestrator.errors import NotFound
+from orchestrator.errors import FieldError, NotFound, ValidationFailed
 from orchestrator.executions import links
 from orchestrator.executions.commands import Cancel, Create
 from orchestrator.executions.model import Execution, Shard
 from orchestrator.identity import webhook_tokens
+from orchestrator.jobs import template
+from orchestrator.jobs.model import MANAGED, JobRun
 from orchestrator.timestamps import to_text
-from storage import executions
+from storage import executions, jobs
 from storage.executions import Filter, Position
 from storage.postgres import Connection
 
@@ -24,6 +26,7 @@ async def create(call: Call[wire.CreateExecution, None]) -> wire.ExecutionCreate
     services, body, marks = call.services, call.body, call.marks()
     configuration = (body.configuration or wire.NewConfiguration()).settled()
     base_url = paths.base_url(call.request, services.settings.public_url)
+    run = await _run(call)
     receipt = await services.mailbox.send(
         Create(
             command_id=marks.command_id,
@@ -38,6 +41,7 @@ async def create(call: Call[wire.CreateExecution, None]) -> wire.ExecutionCreate
             configuration=configuration,
             metadata=reading.metadata_text(call.raw),
             base_url=base_url,
+            run=run,
         )
     )
     return wire.ExecutionCreated(
@@ -50,6 +54,29 @@ async def create(call: Call[wire.CreateExecution, None]) -> wire.ExecutionCreate
         webhook_url=links.inbound_events(base_url, receipt.execution_id),
         webhook_token=webhook_tokens.token_of(services.secret_key, receipt.execution_id),
     )
+
+
+async def _run(call: Call[wire.CreateExecution, None]) -> JobRun | None:
+    """The job that the server is to run, in its newest version; None for executions with runners of their own.
+
+    Raises:
+        ValidationFailed: there is no such job, or it cannot be run like this.
+    """
+    wanted = call.body.job
+    if wanted is None:
+        if call.body.provider == MANAGED:
+            raise ValidationFailed(FieldError("job", f"Required with the provider {MANAGED}"))
+        return None
+    if call.body.provider != MANAGED:
+        raise ValidationFailed(FieldError("job", f"Only the provider {MANAGED} runs jobs"))
+    async with call.services.reader.tenant(call.principal.tenant_id) as connection:
+        try:
+            job = await jobs.named(connection, wanted.name)
+        except NotFound as error:
+            raise ValidationFailed(FieldError("job.name", error.message)) from None
+    definition = job.definition
+    given = template.settle(definition.parameters, definition.command, wanted.parameters or {}, "job.parameters")
+    return JobRun(job.job_id, job.version, given)
 
 
 async def show(call: Call[None, None]) -> wire.ExecutionState:

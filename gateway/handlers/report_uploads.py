@@ -105,7 +105,7 @@ async def _store(call: Upload, execution_id: str, files: Sequence[ReadFile]) -> 
     shard_id = call.query.shard_id
     reports = [one.report for one in files if not one.is_repeated]
     tests = [test for report in reports for test in report.tests]
-    has_failed = any(test.status is TestStatus.FAILED for test in tests)
+    status = _status(tests, call.query.exit_code)
     # What makes an upload the same is its files: a form has another boundary each time it is sent.
     content = b"".join(blake2b(one.file.content).digest() for one in files)
     stored = await store(
@@ -114,7 +114,7 @@ async def _store(call: Upload, execution_id: str, files: Sequence[ReadFile]) -> 
         ResultSubmission(
             execution_id=execution_id,
             shard_id=shard_id,
-            status=ReportedStatus.FAILED if has_failed else ReportedStatus.COMPLETED,
+            status=status,
             artifacts=_artifacts(reports, tests),
             metadata=RunMetadata(duration=sum(report.duration_ms for report in reports)),
         ),
@@ -130,6 +130,13 @@ async def _store(call: Upload, execution_id: str, files: Sequence[ReadFile]) -> 
         results=stored.totals,
         files=[_accepted(one, stored) for one in files],
     )
+
+
+def _status(tests: Sequence[TestResult], exit_code: int | None) -> ReportedStatus:
+    """A command that fails though no test did has broken off: its reports do not tell all."""
+    if any(test.status is TestStatus.FAILED for test in tests):
+        return ReportedStatus.FAILED
+    return ReportedStatus.ERROR if exit_code else ReportedStatus.COMPLETED
 
 
 def _accepted(one: ReadFile, stored: Stored) -> wire.FileAnswer:

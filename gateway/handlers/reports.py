@@ -21,7 +21,7 @@ from gateway.wire.results import Artifacts
 from orchestrator.artifacts.kinds import Kind
 from orchestrator.artifacts.model import Artifact
 from storage import artifacts as stored
-from storage import executions
+from storage import executions, job_output
 from storage.artifacts import ArtifactFilter
 from storage.executions import TestFilter
 
@@ -69,10 +69,17 @@ async def shard_report(call: Call[None, None]) -> wire.ShardReport | web.StreamR
 
 
 async def logs(call: Call[None, None]) -> wire.ShardLogs | web.StreamResponse:
-    """Logs that were uploaded, and names of logs by shard."""
+    """Logs that were uploaded, and names of logs by shard.
+
+    `shard-N` is the output of a managed shard, found under that name below this path.
+    """
+    execution_id = paths.execution_id_of(call.request)
     told, files = await _artifacts(call, ArtifactFilter(kind=Kind.LOGS))
-    by_shard = {shard: artifacts.logs or [] for shard, artifacts in told.items()}
-    found_logs = wire.ShardLogs(paths.execution_id_of(call.request), by_shard, [printed(call, one) for one in files])
+    async with call.services.reader.tenant(call.principal.tenant_id) as connection:
+        kept = await job_output.shards(connection, execution_id)
+    names = {shard: artifacts.logs or [] for shard, artifacts in told.items()}
+    names |= {str(number): [f"shard-{number}", *names.get(str(number), [])] for number in kept}
+    found_logs = wire.ShardLogs(execution_id, names, [printed(call, one) for one in files])
     return _page(call, pages.logs(found_logs)) if wants_page(call.request) else found_logs
 
 

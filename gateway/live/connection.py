@@ -198,6 +198,7 @@ async def _principal(request: web.Request) -> Principal:
     """
     principal = await request.config_dict[AUTHENTICATION].of_token(_token(request))
     principal.require(Permission.READ_EXECUTIONS)
+    principal.require_execution(request.match_info.get("executionId"))
     return principal
 
 

@@ -1,9 +1,9 @@
-"""Who is asking: API tokens (X-002, X-003) and, for one route alone, webhook tokens (X-044)."""
+"""Who is asking: API tokens (X-002, X-003), managed shards' and, for one route alone, webhook tokens (X-044)."""
 
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from time import monotonic
 
 import msgspec
@@ -12,7 +12,7 @@ from aiohttp import web
 
 from gateway.paths import execution_id_of, id_of
 from orchestrator.errors import NotFound, Unauthorized, Unavailable
-from orchestrator.identity import signed_urls, tokens, webhook_tokens
+from orchestrator.identity import shard_tokens, signed_urls, tokens, webhook_tokens
 from orchestrator.identity.model import Principal
 from storage import identity
 from storage.identity import ApiToken
@@ -22,6 +22,9 @@ log = structlog.get_logger(__name__)
 
 KNOWN_SECONDS = 1.0
 """How long a token is believed before the store is asked again; another server's revocation works within it."""
+
+SHARD_GRACE = timedelta(minutes=1)
+"""How long after its execution has ended a managed shard may still speak: it is told so, and closes."""
 
 USE_NOTED_SECONDS = 60.0
 MOST_KNOWN = 10_000
@@ -71,6 +74,9 @@ class Authentication:
             Unauthorized: it is unknown, expired or revoked.
             Unavailable: the store of tokens is away.
         """
+        execution_id = shard_tokens.execution_of(self._key, text)
+        if execution_id is not None:
+            return await self._of_shard(execution_id)
         digest = tokens.digest(text)
         known = self._known.get(digest)
         if known is None or known.until <= self._clock():
@@ -110,6 +116,14 @@ class Authentication:
         ):
             raise Unauthorized("Send an API token, or ask for the artifact again: its URL works for some minutes only")
         return Principal(await self._tenant_of(execution_id), artifact_id, None)
+
+    async def _of_shard(self, execution_id: str) -> Principal:
+        """A managed shard of an execution that runs."""
+        async with self._reader.nobody() as connection:
+            tenant_id = await identity.tenant_of_managed(connection, execution_id, datetime.now(UTC) - SHARD_GRACE)
+        if tenant_id is None:
+            raise Unauthorized(f"{execution_id} has ended, and this token with it")
+        return Principal(tenant_id, execution_id, None, execution_id)
 
     def forget(self, token_id: str) -> None:
         """Believe nothing about a token that was revoked or rotated just now."""

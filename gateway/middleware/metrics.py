@@ -88,7 +88,7 @@ class Metrics:
 
 METRICS = web.AppKey("metrics", Metrics)
 
-_LABELS = {"owner": "partition", "courier": "courier"}
+_LABELS = {"owner": "partition", "courier": "courier", "scheduler": "scheduler"}
 
 
 async def answer_of(question: Awaitable[T]) -> T | None:

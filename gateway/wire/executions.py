@@ -22,6 +22,7 @@ from orchestrator.executions.model import (
     TriggerSource,
 )
 from orchestrator.executions.plan import Deal, PlanMode
+from orchestrator.jobs.template import LONGEST_VALUE
 from orchestrator.timestamps import to_text, to_text_or_none
 
 WEEK_MS = 7 * 24 * 3600 * 1000
@@ -54,6 +55,13 @@ class NewConfiguration(msgspec.Struct, frozen=True, rename="camel"):
         return Configuration(**given | {"browsers": tuple(self.browsers or ())})
 
 
+class RunJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which registered job the server is to run in the shards, with the provider `managed`."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=64)]
+    parameters: dict[str, Annotated[str, Meta(max_length=LONGEST_VALUE)]] | None = None
+
+
 class CreateExecution(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The body of a creation (X-006). `metadata` is free; `branch` and `commit` in it can be searched for."""
 
@@ -63,6 +71,7 @@ class CreateExecution(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     trigger_source: TriggerSource | None = None
     configuration: NewConfiguration | None = None
     metadata: dict[str, Any] | None = None
+    job: RunJob | None = None
 
 
 class CreatedConfiguration(msgspec.Struct, frozen=True, rename="camel"):

@@ -13,9 +13,10 @@ from orchestrator.executions.model import Totals
 
 
 class UploadQuery(msgspec.Struct, frozen=True, rename="camel"):
-    """Whose results they are."""
+    """Whose results they are; with the exit code of the command that wrote them, one that broke ends in `error`."""
 
     shard_id: Annotated[str, Meta(min_length=1, max_length=16)]
+    exit_code: Annotated[int, Meta(ge=0, le=255)] | None = None
 
 
 class FileStatus(StrEnum):

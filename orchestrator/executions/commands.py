@@ -20,6 +20,7 @@ from orchestrator.executions.model import (
     TriggerSource,
 )
 from orchestrator.executions.plan import Plan
+from orchestrator.jobs.model import JobRun
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -44,7 +45,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Create(Command, frozen=True, kw_only=True, tag=True):
-    """Make an execution with its shards planned."""
+    """Make an execution with its shards planned; `run` is the job that the server is to run in them."""
 
     test_suite: TestSuite
     environment: Environment
@@ -53,6 +54,7 @@ class Create(Command, frozen=True, kw_only=True, tag=True):
     configuration: Configuration
     metadata: str | None
     base_url: str
+    run: JobRun | None = None
 
 
 class Start(Command, frozen=True, kw_only=True, tag=True):

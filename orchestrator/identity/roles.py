@@ -10,6 +10,7 @@ class Permission(StrEnum):
     WRITE_EXECUTIONS = "executions:write"
     MANAGE_WEBHOOKS = "webhooks:manage"
     MANAGE_TOKENS = "tokens:manage"
+    MANAGE_JOBS = "jobs:manage"
 
 
 class Role(StrEnum):

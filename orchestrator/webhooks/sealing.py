@@ -1,4 +1,4 @@
-"""How secrets of webhooks are kept: encrypted, so that a copy of the database alone signs nothing."""
+"""How secrets of webhooks and jobs are kept: encrypted, so that a copy of the database alone tells none."""
 
 from typing import Final
 
@@ -15,10 +15,15 @@ _PURPOSE: Final = b"tms webhook secrets"
 
 
 class Sealer:
-    """Seals with AES-256-GCM under a key derived from the server's; what it seals belongs to one webhook."""
+    """Seals with AES-256-GCM under a key derived from the server's; what it seals belongs to one webhook, or job.
 
-    def __init__(self, secret_key: bytes) -> None:
-        key = HKDF(algorithm=SHA256(), length=_KEY_BYTES, salt=None, info=_PURPOSE).derive(secret_key)
+    Args:
+        secret_key: the server's.
+        purpose: of the secrets; those of another purpose cannot be opened.
+    """
+
+    def __init__(self, secret_key: bytes, purpose: bytes = _PURPOSE) -> None:
+        key = HKDF(algorithm=SHA256(), length=_KEY_BYTES, salt=None, info=purpose).derive(secret_key)
         self._cipher = AESGCM(key)
 
     def seal(self, text: str, webhook_id: str, nonce: bytes) -> bytes:
@@ -45,6 +50,6 @@ class Sealer:
             raise InternalError(
                 f"The secret of {webhook_id} cannot be read: was it stored under another key?"
                 " Start with the TMS_SECRET_KEY of then (or the key file in the data folder of then),"
-                " or give the webhook a new secret"
+                " or give it a new secret"
             ) from None
         return text.decode()

@@ -59,6 +59,13 @@ def test_artifacts_are_kept_where_they_can_be(name: str, value: str) -> None:
         Settings.from_environment({name: value})
 
 
+def test_jobs_run_in_no_folder_unless_some_are_named() -> None:
+    assert Settings().job_folders == ()
+    settings = Settings.from_environment({"TMS_JOB_FOLDERS": "/srv/suites, /mnt/tests"})
+    assert settings.job_folders == ("/srv/suites", "/mnt/tests")
+    assert str(settings.job_folders) == "/srv/suites,/mnt/tests"
+
+
 def test_webhooks_go_to_public_addresses_ten_times_a_second_unless_set_otherwise() -> None:
     settings = Settings()
     assert (settings.webhook_allow, settings.webhook_ports) == (Networks(), Ports({443, 8443}))
@@ -84,6 +91,8 @@ def test_others_variables_and_empty_ones_are_nobodys_business() -> None:
         ("TMS_SECRET_KEY", "short"),
         ("TMS_WEBHOOK_ALLOW", "localhost"),
         ("TMS_WEBHOOK_ALLOW", "10.0.0.1/8"),
+        ("TMS_JOB_FOLDERS", "suites"),
+        ("TMS_JOB_FOLDERS", "/srv/../etc"),
         ("TMS_WEBHOOK_ALLOW", "10.0.0.0/8,"),
         ("TMS_WEBHOOK_PORTS", "https"),
         ("TMS_WEBHOOK_PORTS", "443,0"),

@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -18,6 +18,8 @@ from websockets.asyncio.client import connect
 from orchestrator.config import Settings
 from server.stores import Stores, open_stores
 from storage import postgres
+from tests.gateway.conftest import Api
+from tests.gateway.jobs import WAITS_ONCE, ended, job, registered, run, said, shards
 from tests.patience import eventually
 from tests.portal import Portal
 from tests.running import RunningServer
@@ -60,18 +62,26 @@ def managed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
         yield stores
 
 
+@pytest.fixture(scope="module")
+def public_port(unused_tcp_port_factory: Any) -> int:
+    """Where the first of the servers listens: the actors of the cluster outlive it, and know no other address."""
+    return int(unused_tcp_port_factory())
+
+
 @pytest.fixture
-def pair(managed: Stores, ray_address: str, tmp_path: Path) -> Iterator[list[RunningServer]]:
+def pair(managed: Stores, ray_address: str, public_port: int, tmp_path: Path) -> Iterator[list[RunningServer]]:
+    shared = {
+        "database_url": managed.database_url,
+        "redis_url": managed.redis_url,
+        "ray_address": ray_address,
+        "secret_key": SECRET_KEY,
+        "partitions": "2",
+    }
+    public_url = f"http://127.0.0.1:{public_port}"
     servers = [
-        RunningServer(
-            tmp_path / name,
-            database_url=managed.database_url,
-            redis_url=managed.redis_url,
-            ray_address=ray_address,
-            secret_key=SECRET_KEY,
-            partitions="2",
-        )
-        for name in ("a", "b")
+        # The first one makes the actors, and they keep its settings.
+        RunningServer(tmp_path / "a", port=str(public_port), public_url=public_url, shard_lease_seconds="5", **shared),
+        RunningServer(tmp_path / "b", **shared),
     ]
     with servers[0], servers[1]:
         yield servers
@@ -107,6 +117,46 @@ async def test_servers_share_owners_and_readers_see_what_the_other_took_in(
     status = await connection.fetchval("SELECT status FROM executions WHERE execution_id = $1", execution_id)
     await connection.close()
     assert status == "completed"
+
+
+@contextmanager
+def node(ray_address: str, host: str, log: Path) -> Iterator[psutil.Process]:
+    """Another node of the cluster, with one browser; its first process."""
+    command = [str(RAY), "start", "--block", f"--address={ray_address}", f"--node-ip-address={host}"]
+    with log.open("w") as out:
+        joined = subprocess.Popen(
+            [*command, "--num-cpus=1", '--resources={"browser": 1}'], stdout=out, stderr=subprocess.STDOUT
+        )
+    family = psutil.Process(joined.pid)
+    try:
+        yield family
+    finally:
+        kill(family)
+        joined.wait(10)
+
+
+def kill(family: psutil.Process) -> None:
+    everything = [*family.children(recursive=True), family]
+    for process in everything:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+async def test_a_shard_runs_on_another_node_when_its_own_has_died(
+    pair: list[RunningServer], ray_address: str, tmp_path: Path
+) -> None:
+    code = WAITS_ONCE.replace("MARK", repr(str(tmp_path / "mark")))
+    async with aiohttp.ClientSession() as session:
+        api = Api(session, pair[0].url, pair[0].token)
+        await registered(api, "browses", job(code, reports="*.xml", resources={"cpus": 0.5, "custom": {"browser": 1}}))
+        with node(ray_address, "127.0.0.3", tmp_path / "first.log") as first:
+            execution_id = await run(api, "browses", shards=1, retries=1)
+            await said(api, execution_id, "waits as")
+            with node(ray_address, "127.0.0.4", tmp_path / "second.log"):
+                kill(first)
+                state = await ended(api, execution_id)
+        assert (state["status"], state["results"]["total"]) == ("completed", 1)
+        assert [one["attempt"] for one in await shards(api, execution_id)] == [2]
 
 
 async def create(session: aiohttp.ClientSession, server: RunningServer) -> str:

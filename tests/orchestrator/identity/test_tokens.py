@@ -4,7 +4,7 @@ from hashlib import sha256
 import pytest
 
 from orchestrator.errors import Forbidden
-from orchestrator.identity import tokens, webhook_tokens
+from orchestrator.identity import shard_tokens, tokens, webhook_tokens
 from orchestrator.identity.model import Principal
 from orchestrator.identity.roles import Permission, Role
 
@@ -85,3 +85,33 @@ def test_a_lacking_permission_is_named() -> None:
 def test_a_runner_has_no_permission_beside_its_own_execution() -> None:
     with pytest.raises(Forbidden):
         Principal(1, "exec_1", None).require(Permission.READ_EXECUTIONS)
+
+
+def test_a_shards_token_belongs_to_one_execution_and_one_key() -> None:
+    token = shard_tokens.token_of(KEY, "exec_1")
+
+    assert shard_tokens.execution_of(KEY, token) == "exec_1"
+    assert shard_tokens.execution_of(b"j" * 32, token) is None
+    assert shard_tokens.execution_of(KEY, token.replace("exec_1", "exec_2")) is None
+    assert shard_tokens.execution_of(KEY, tokens.fresh().text) is None
+
+
+def test_a_shard_reads_and_writes_in_its_own_execution_and_nothing_else() -> None:
+    shard = Principal(1, "exec_1", None, "exec_1")
+
+    assert [permission for permission in Permission if _may(shard, permission)] == [
+        Permission.READ_EXECUTIONS,
+        Permission.WRITE_EXECUTIONS,
+    ]
+    shard.require_execution("exec_1")
+    for other in ("exec_2", None):
+        with pytest.raises(Forbidden):
+            shard.require_execution(other)
+
+
+def _may(principal: Principal, permission: Permission) -> bool:
+    try:
+        principal.require(permission)
+    except Forbidden:
+        return False
+    return True
