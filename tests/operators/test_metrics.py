@@ -33,4 +33,8 @@ def test_no_label_holds_what_callers_choose(exported: Exported) -> None:
 def test_every_process_tells_of_itself(exported: Exported) -> None:
     told = set(re.findall(r'^tms_process_resident_memory_bytes\{process="([^"]+)"\} ', exported.text, re.MULTILINE))
     partitions = re.findall(r'^tms_owner_up\{partition="(\d+)"\} 1.0$', exported.text, re.MULTILINE)
-    assert told == {"gateway", *(f"{kind}-{number}" for kind in ("owner", "courier") for number in partitions)}
+    assert told == {
+        "gateway",
+        "scheduler-0",
+        *(f"{kind}-{number}" for kind in ("owner", "courier") for number in partitions),
+    }
