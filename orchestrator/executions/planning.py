@@ -1,7 +1,8 @@
 """How a plan is made: from the tests that will be run and what is known of how long each takes. Pure and deterministic.
 
 Units are files, because what tests of a file share (fixtures, a browser, a database) is then made once. A file that
-would take more than `UNIT_SHARE` of a shard's time is cut into pieces, down to single tests.
+would take more than `UNIT_SHARE` of a shard's time is cut into pieces, down to single tests; but not into pieces shorter
+than `SHORTEST_UNIT_MS`, which gain less than their claims and fixtures cost.
 
 `static` deals the longest unit first, each to the shard that has least so far (Graham's LPT rule). `queue` keeps the
 units in that order for runners to claim.
@@ -20,6 +21,7 @@ import msgspec
 from orchestrator.executions.plan import CAUTION, Plan, PlanMode, Unit, is_cold
 
 UNIT_SHARE = 0.1
+SHORTEST_UNIT_MS = 500.0
 UNKNOWN_MS = 1000.0
 SHORTEST_MS = 1.0
 _DIGEST_BYTES = 16
@@ -87,9 +89,8 @@ def draw(tests: Sequence[PlannedTest], known: Sequence[Known], rules: Rules, now
     """
     expected = estimates(tests, known, rules.sizes)
     known_tests = sum(one.expected_ms is not None for one in known)
-    share = UNIT_SHARE / (CAUTION if is_cold(known_tests, len(tests)) else 1)
-    limit = share * sum(expected) / rules.shards if rules.split_files else inf
-    pieces = _pieces(tests, expected, limit)
+    limit = _longest_unit(sum(expected) / rules.shards, is_cold=is_cold(known_tests, len(tests)))
+    pieces = _pieces(tests, expected, limit if rules.split_files else inf)
     failed = {place for place, one in enumerate(known) if one.last_failed}
     if rules.order is UnitOrder.FAILED_FIRST:
         pieces.sort(key=lambda piece: failed.isdisjoint(piece.places))
@@ -159,6 +160,11 @@ def estimates(tests: Sequence[PlannedTest], known: Sequence[Known], sizes: Mappi
         max(SHORTEST_MS, guesses[test.file] if one.expected_ms is None else one.expected_ms)
         for test, one in zip(tests, known, strict=True)
     ]
+
+
+def _longest_unit(shard_ms: float, *, is_cold: bool) -> float:
+    # Durations that are guessed may be far from the truth: no piece is known to be short.
+    return UNIT_SHARE * shard_ms / CAUTION if is_cold else max(UNIT_SHARE * shard_ms, SHORTEST_UNIT_MS)
 
 
 class _Piece(msgspec.Struct, frozen=True, gc=False):

@@ -80,6 +80,14 @@ def test_a_slow_file_is_cut_and_others_stay_whole() -> None:
     assert sorted(unit.tests for unit in plan.units) == [1] * 10 + [10]
 
 
+def test_a_file_is_not_cut_into_moments_but_where_durations_are_guesses() -> None:
+    known = drawn(a_manifest(1, 10), PlanMode.QUEUE, 4, [100.0] * 10).plan
+    guessed = planning.draw(a_manifest(1, 10), [Known()] * 10, Rules(mode=PlanMode.QUEUE, shards=4), NOW).plan
+
+    assert [unit.tests for unit in known.units] == [5, 5]
+    assert [unit.tests for unit in guessed.units] == [1] * 10
+
+
 def test_a_file_stays_whole_where_the_runner_cannot_run_parts_of_it() -> None:
     rules = Rules(mode=PlanMode.QUEUE, shards=4, split_files=False)
 
