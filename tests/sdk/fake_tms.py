@@ -188,6 +188,7 @@ class FakeTMS:
                 web.post("/api/results", self._results),
                 web.put("/api/executions/{id}/plan", self._put_plan),
                 web.get("/api/executions/{id}/plan", self._get_plan),
+                web.get("/api/executions/{id}/gate", self._gate),
                 web.post("/api/executions/{id}/claims", self._claim),
                 web.post("/api/executions/{id}/claims/{lease}/heartbeat", self._heartbeat),
                 web.delete("/api/executions/{id}/claims/{lease}", self._hand_back),
@@ -425,6 +426,15 @@ class FakeTMS:
         if execution.plan is None:
             return self._refuse(404, "NOT_FOUND", "There is no plan")
         return web.json_response(execution.plan.printed(execution.execution_id))
+
+    async def _gate(self, request: web.Request) -> web.Response:
+        execution = self.executions[request.match_info["id"]]
+        if request.query != {"rules": "failures=0,incomplete=0"}:
+            return self._complain("rules", f"are others than are judged here: {request.query}")
+        verdict = "pending"
+        if execution.status in FINAL:
+            verdict = "failed" if execution.status == "failed" or execution.totals()["failed"] else "passed"
+        return web.json_response({"executionId": execution.execution_id, "verdict": verdict})
 
     async def _claim(self, request: web.Request) -> web.Response:
         execution, body = self.executions[request.match_info["id"]], await request.json()

@@ -166,6 +166,18 @@ def test_more_nodes_than_tests_are_no_failure(execution: Execution, server: Serv
     assert execution.totals()["total"] == 1
 
 
+def test_a_node_that_is_started_again_does_not_turn_a_failed_build_green(
+    execution: Execution, server: Server, project: Project
+) -> None:
+    folder = project({"test_a.py": "def test_good(): pass\ndef test_bad(): assert 0\n"})
+    assert run(server, folder, TMS_EXECUTION=ID)[0] == 1
+    assert execution.status == "completed"
+    code, output = run(server, folder, TMS_EXECUTION=ID)
+    assert code == 1, output
+    assert f"{ID} has ended, and not well; a new one can run its tests again" in output
+    assert execution.totals()["total"] == 2
+
+
 def test_a_pytest_that_a_test_starts_is_no_node(fake: FakeTMS, server: Server, project: Project) -> None:
     folder = project(
         {

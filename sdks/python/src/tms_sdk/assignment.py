@@ -215,6 +215,12 @@ class Assignment:
                 self._execution(), shard_id, status, provider=provider, metadata=metadata, key=shard_key
             )
 
+    def ended_badly(self) -> bool:
+        """Tell whether the execution has ended, and with failures that count or tests that nobody ran."""
+        if self.execution_id is None:
+            return False
+        return self._client.gate(self.execution_id, rules="failures=0,incomplete=0")["verdict"] == "failed"
+
     def add(self, record: Record, *, leased: bool = True) -> None:
         """Take a result, of the lease's or of a test that was run without one."""
         lease = (self.lease or self._last) if leased else None

@@ -307,9 +307,11 @@ class Node:
                 match answer:
                     case {"said": str(words)}:
                         self._words.append(words)
-                    case {"nothing_to_run": True} if session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+                    case {"nothing_to_run": {"fails": bool(fails)}} if (
+                        session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED
+                    ):
                         # Other nodes had all of it.
-                        session.exitstatus = pytest.ExitCode.OK
+                        session.exitstatus = pytest.ExitCode.TESTS_FAILED if fails else pytest.ExitCode.OK
         is_ours = self._channel.is_ours
         self._channel.close()
         self._bell.close()

@@ -428,5 +428,19 @@ class Runner:
 
     def _end(self) -> None:
         if self._manifest is not None and not self._ran:
-            self._send({"nothing_to_run": True})
+            self._send({"nothing_to_run": {"fails": self._comes_after_a_bad_end()}})
         self._send({"end": True})
+
+    def _comes_after_a_bad_end(self) -> bool:
+        """Tell whether a job's node was started again too late. To exit with 0 would turn a failed build green."""
+        ended_badly = False
+
+        def ask() -> None:
+            nonlocal ended_badly
+            ended_badly = self._assignment.ended_badly()
+
+        if not self._host.outlives_pytest and self._assignment.reason is None:
+            self._settle(ask)
+        if ended_badly:
+            self._say(f"{self._assignment.execution_id} has ended, and not well; a new one can run its tests again")
+        return ended_badly
