@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 
 import structlog
+from prometheus_client import Gauge
 
 from orchestrator.errors import TMSError
 from storage import digests, postgres, retention
@@ -13,6 +14,8 @@ log = structlog.get_logger(__name__)
 
 LOOK_SECONDS = 1.0
 AGAIN_SECONDS = 60.0
+COUNT_SECONDS = 30.0
+MOST_WAITING = 10_000
 RESTS = 2
 """Seconds of rest for each second of work."""
 
@@ -22,11 +25,18 @@ class Historian:
 
     So it takes a third of a core of the database at the most, and what it has not come to waits there. There may be as
     many historians as there are servers.
+
+    Attributes:
+        waiting: how many executions it has not come to.
     """
 
     def __init__(self, database_url: str) -> None:
+        self.waiting = Gauge(
+            "tms_history_waiting_executions", "Executions that ended and are not in history yet", registry=None
+        )
         self._database_url = database_url
         self._left_alone: dict[str, float] = {}
+        self._count_at = 0.0
 
     async def work(self) -> None:
         """Until cancelled; it goes on when a database that went away is there again."""
@@ -34,11 +44,18 @@ class Historian:
             try:
                 async with postgres.connected(self._database_url) as connection:
                     while True:
+                        await self._count(connection)
                         rest = await self._digest_next(connection)
                         await asyncio.sleep(rest)
             except (TMSError, OSError, postgres.DatabaseError) as error:
                 log.warning("history waits for the database", error=str(error))
             await asyncio.sleep(LOOK_SECONDS)
+
+    async def _count(self, connection: DirectConnection) -> None:
+        now = asyncio.get_running_loop().time()
+        if now >= self._count_at:
+            self._count_at = now + COUNT_SECONDS
+            self.waiting.set(await digests.waiting(connection, MOST_WAITING))
 
     async def _digest_next(self, connection: DirectConnection) -> float:
         """Digest an execution if there is one; returns how many seconds to rest.

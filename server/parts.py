@@ -82,7 +82,8 @@ async def services(settings: Settings, url: str) -> AsyncIterator[Services]:
         stack.push_async_callback(mailbox.close)
         maintained = Gauge("tms_maintained_timestamp_seconds", "When maintenance last succeeded", registry=None)
         maintenance = maintain_for_ever(settings, where.database_url, blobs, maintained)
-        for upkeep in (maintenance, Historian(where.database_url).work()):
+        historian = Historian(where.database_url)
+        for upkeep in (maintenance, historian.work()):
             stack.callback(asyncio.create_task(upkeep).cancel)
         yield Services(
             settings=settings,
@@ -94,7 +95,10 @@ async def services(settings: Settings, url: str) -> AsyncIterator[Services]:
             counters=counters,
             secret_key=key,
             actors={"owner": ray.owners, "courier": ray.couriers, "scheduler": ray.schedulers},
-            collectors=[mailbox.measures, reader, maintained, *([where.embedded] if where.embedded else [])],
+            collectors=[
+                *(mailbox.measures, reader, maintained, historian.waiting),
+                *([where.embedded] if where.embedded else []),
+            ],
         )
 
 

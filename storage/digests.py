@@ -42,31 +42,33 @@ async def register(connection: Connection) -> bool:
     Returns:
         Whether there were any.
     """
-    await connection.execute(
-        "INSERT INTO suite_branches AS b (tenant_id, test_suite, branch, last_ended_at)"  # noqa: S608 - our own words
-        f" SELECT tenant_id, test_suite, coalesce(branch, ''), max(ended_at) FROM ({_UNREGISTERED}) AS e"
-        " GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
-        " ON CONFLICT (tenant_id, test_suite, branch)"
-        " DO UPDATE SET last_ended_at = greatest(b.last_ended_at, excluded.last_ended_at)",
-        REGISTERED_AT_ONCE,
-    )
+    # One statement: what ends between two of them would be known to the second alone.
     registered = await connection.execute(
-        "INSERT INTO digested_executions (execution_id, tenant_id, suite_branch_id, ended_at)"  # noqa: S608 - our own words
-        f" SELECT e.execution_id, e.tenant_id, b.suite_branch_id, e.ended_at FROM ({_UNREGISTERED}) AS e"
-        " JOIN suite_branches AS b ON b.tenant_id = e.tenant_id AND b.test_suite = e.test_suite"
-        "  AND b.branch = coalesce(e.branch, '')"
+        "WITH ended AS MATERIALIZED"
+        " (SELECT execution_id, tenant_id, test_suite, coalesce(branch, '') AS branch, ended_at FROM executions AS e"
+        "  WHERE ended_at IS NOT NULL AND NOT digested"
+        "  AND NOT EXISTS (SELECT FROM digested_executions AS d WHERE d.execution_id = e.execution_id)"
+        "  ORDER BY ended_at, execution_id LIMIT $1),"
+        " branches AS (INSERT INTO suite_branches AS b (tenant_id, test_suite, branch, last_ended_at)"
+        "  SELECT tenant_id, test_suite, branch, max(ended_at) FROM ended GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
+        "  ON CONFLICT (tenant_id, test_suite, branch)"
+        "  DO UPDATE SET last_ended_at = greatest(b.last_ended_at, excluded.last_ended_at)"
+        "  RETURNING tenant_id, test_suite, branch, suite_branch_id)"
+        " INSERT INTO digested_executions (execution_id, tenant_id, suite_branch_id, ended_at)"
+        " SELECT e.execution_id, e.tenant_id, b.suite_branch_id, e.ended_at FROM ended AS e"
+        " JOIN branches AS b USING (tenant_id, test_suite, branch)"
         " ORDER BY e.ended_at, e.execution_id ON CONFLICT DO NOTHING",
         REGISTERED_AT_ONCE,
     )
     return registered != "INSERT 0 0"
 
 
-_UNREGISTERED = (
-    "SELECT execution_id, tenant_id, test_suite, branch, ended_at FROM executions AS e"
-    " WHERE ended_at IS NOT NULL AND NOT digested"
-    " AND NOT EXISTS (SELECT FROM digested_executions AS d WHERE d.execution_id = e.execution_id)"
-    " ORDER BY ended_at, execution_id LIMIT $1"
-)
+async def waiting(connection: Connection, most: int) -> int:
+    """How many executions have ended and are not digested, counted up to so many."""
+    number: int = await connection.fetchval(
+        "SELECT count(*) FROM (SELECT FROM executions WHERE ended_at IS NOT NULL AND NOT digested LIMIT $1) AS e", most
+    )
+    return number
 
 
 async def claim(connection: Connection, but_not: list[str]) -> Undigested | None:

@@ -144,9 +144,11 @@ async def page(
 
 
 class Finished(msgspec.Struct, frozen=True):
-    """How an execution ended, and how many of its tests failed."""
+    """How an execution ended: of `total` tests that were reported, `failed` failed."""
 
     status: ExecutionStatus
+    reason_code: ReasonCode | None
+    total: int
     failed: int
 
 
@@ -155,14 +157,17 @@ async def newest_finished(
 ) -> Finished | None:
     """The newest execution that has ended, of those that a badge tells of; None if there is none."""
     row = await connection.fetchrow(
-        "SELECT status, failed FROM executions WHERE test_suite = $1 AND status IN ('completed', 'failed', 'cancelled')"
+        "SELECT status, reason_code, total, failed FROM executions WHERE test_suite = $1 AND status IN ('completed', 'failed', 'cancelled')"
         " AND ($2::text IS NULL OR environment = $2) AND ($3::text IS NULL OR branch = $3)"
         " ORDER BY created_at DESC, execution_id DESC LIMIT 1",
         test_suite,
         environment,
         branch,
     )
-    return None if row is None else Finished(ExecutionStatus(row["status"]), row["failed"])
+    if row is None:
+        return None
+    reason_code = None if row["reason_code"] is None else ReasonCode(row["reason_code"])
+    return Finished(ExecutionStatus(row["status"]), reason_code, row["total"], row["failed"])
 
 
 class EventRecord(msgspec.Struct, frozen=True):

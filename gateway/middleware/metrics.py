@@ -1,4 +1,4 @@
-"""What the gateway, every owner and every courier measure, in Prometheus' text format; `docs/metrics.md` lists it."""
+"""What the gateway and every owner, courier and scheduler measure, in Prometheus' text format; `docs/metrics.md` lists it."""
 
 import asyncio
 import importlib.metadata

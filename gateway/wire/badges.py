@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from orchestrator.executions.model import Environment, ExecutionStatus, TestSuite
+from orchestrator.executions.model import Environment, ExecutionStatus, ReasonCode, TestSuite
 from storage.executions import Finished
 
 Branch = Annotated[str, Meta(min_length=1, max_length=255)]
@@ -66,12 +66,16 @@ def _verdict(newest: Finished | None) -> tuple[str, str]:
             return "no runs", _GREY
         case Finished(status=ExecutionStatus.CANCELLED):
             return "cancelled", _GREY
-        case Finished(status=ExecutionStatus.COMPLETED, failed=0):
-            return "passing", _GREEN
-        case Finished(failed=0):
+        case Finished(failed=failed) if failed:
+            return f"failing {failed}", _RED
+        case Finished(status=ExecutionStatus.FAILED):
             return "failing", _RED
+        case Finished(reason_code=ReasonCode.INCOMPLETE):
+            return "incomplete", _RED
+        case Finished(total=0):
+            return "no tests", _GREY
         case _:
-            return f"failing {newest.failed}", _RED
+            return "passing", _GREEN
 
 
 def _width(text: str) -> int:

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from gateway.wire.badges import drawn
-from orchestrator.executions.model import ExecutionStatus
+from orchestrator.executions.model import ExecutionStatus, ReasonCode
 from orchestrator.identity.roles import Role
 from storage.executions import Finished
 from tests.gateway.conftest import Answer, Api, TokenMaker, outcomes
@@ -114,11 +114,14 @@ async def test_whoever_may_read_gets_urls_of_badges(api: Api, token_for: TokenMa
 @pytest.mark.parametrize(
     ("newest", "expected"),
     [
-        (Finished(ExecutionStatus.COMPLETED, 0), "passing"),
-        (Finished(ExecutionStatus.COMPLETED, 1200), "failing 1200"),
-        (Finished(ExecutionStatus.FAILED, 0), "failing"),
-        (Finished(ExecutionStatus.FAILED, 2), "failing 2"),
-        (Finished(ExecutionStatus.CANCELLED, 2), "cancelled"),
+        (Finished(ExecutionStatus.COMPLETED, None, 9, 0), "passing"),
+        (Finished(ExecutionStatus.COMPLETED, None, 0, 0), "no tests"),
+        (Finished(ExecutionStatus.COMPLETED, None, 9000, 1200), "failing 1200"),
+        (Finished(ExecutionStatus.COMPLETED, ReasonCode.INCOMPLETE, 9, 0), "incomplete"),
+        (Finished(ExecutionStatus.COMPLETED, ReasonCode.INCOMPLETE, 9, 1), "failing 1"),
+        (Finished(ExecutionStatus.FAILED, ReasonCode.TIMEOUT, 0, 0), "failing"),
+        (Finished(ExecutionStatus.FAILED, ReasonCode.SHARD_ERROR, 9, 2), "failing 2"),
+        (Finished(ExecutionStatus.CANCELLED, None, 9, 2), "cancelled"),
     ],
 )
 def test_words_tell_what_colours_do(newest: Finished, expected: str) -> None:

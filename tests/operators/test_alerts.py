@@ -68,6 +68,15 @@ CASES = {
         15, {of("tms_courier_claims_total", COURIER): "7+1x20"}, OF_COURIER,
         {of("tms_courier_claims_total", COURIER): "7x5 8x5 9x10"},
     ),
+    "TmsSchedulerAway": Case(
+        4, {of("tms_scheduler_up", 'scheduler="0"'): "1 0x5"}, {"job": "tms", "scheduler": "0"},
+        {of("tms_scheduler_up", 'scheduler="0"'): "1 0 0 1x5"},
+    ),
+    "TmsSchedulerRestarting": Case(
+        30, {of("tms_process_start_time_seconds", 'process="scheduler-0"'): "1x9 2x9 3x9 4x9"},
+        {"job": "tms", "instance": "a:8000", "process": "scheduler-0"},
+        {of("tms_process_start_time_seconds", 'process="scheduler-0"'): "1x9 2x30"},
+    ),
     "TmsEmbeddedServerAway": Case(
         3, {of("tms_embedded_up", 'server="postgres"'): "1 0x5"},
         {"job": "tms", "instance": "a:8000", "server": "postgres"},
@@ -133,6 +142,9 @@ CASES = {
     "TmsNotMaintained": Case(
         190, {of("tms_maintained_timestamp_seconds"): "0x200"}, OF_JOB,
         {of("tms_maintained_timestamp_seconds"): "0x60 3600x60 7200x80"},
+    ),
+    "TmsHistoryBehind": Case(
+        40, {of("tms_history_waiting_executions"): "200x50"}, OF_JOB, {of("tms_history_waiting_executions"): "200x20 5x50"},
     ),
     "TmsLiveLag": Case(
         12, histogram("tms_live_lag_seconds", "", ("1.0", "5.0"), FEW, EACH), OF_JOB,

@@ -9,6 +9,7 @@ from orchestrator.executions.model import ExecutionStatus
 from server import historian
 from server.historian import Historian
 from server.stores import Stores
+from storage import digests
 from storage.postgres import DirectConnection
 from tests.ended import ended, ran
 from tests.patience import eventually
@@ -62,6 +63,24 @@ async def test_one_that_cannot_be_digested_holds_up_no_other(
     await outcomes(connection, tenant, "p")
     assert await connection.fetchval("SELECT count(*) FROM known_tests WHERE tenant_id = $1", other_tenant) == 0
     assert not await connection.fetchval("SELECT digested FROM executions WHERE execution_id = $1", hopeless)
+
+
+async def test_it_tells_how_many_wait(
+    connection: DirectConnection, tenant: int, stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(historian, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(historian, "COUNT_SECONDS", 0.0)
+    for _ in range(3):
+        await ended(connection, tenant, [ran("one")])
+    assert await digests.waiting(connection, 2) == 2
+    at_work = Historian(stores.database_url)
+    told: list[float] = []
+    monkeypatch.setattr(at_work.waiting, "set", told.append)
+    work = asyncio.create_task(at_work.work())
+    await eventually(lambda: told[-1:] == [0])
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
+    assert told[0] == 3
 
 
 @pytest.mark.usefixtures("at_work")
