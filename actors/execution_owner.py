@@ -310,14 +310,18 @@ class ExecutionOwner:
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await self._alarm.wait()
-            now = self._clock()
-            for execution_id in self._deadlines.pop_due(now):
-                self._give(Expire(command_id="", tenant_id=self._tenants[execution_id], execution_id=execution_id))
-            for lease in self._leases.pop_due(now):
-                tenant_id, execution_id = self._tenants[lease.execution_id], lease.execution_id
-                self._give(Lapse(command_id="", tenant_id=tenant_id, execution_id=execution_id, lease=lease.number))
-            for execution_id in self._progress.pop_due(now):
-                self._give(Tick(command_id="", tenant_id=self._tenants[execution_id], execution_id=execution_id))
+            self.look_at_clock()
+
+    def look_at_clock(self) -> None:
+        """Give what is due by now."""
+        now = self._clock()
+        for execution_id in self._deadlines.pop_due(now):
+            self._give(Expire(command_id="", tenant_id=self._tenants[execution_id], execution_id=execution_id))
+        for lease in self._leases.pop_due(now):
+            tenant_id, execution_id = self._tenants[lease.execution_id], lease.execution_id
+            self._give(Lapse(command_id="", tenant_id=tenant_id, execution_id=execution_id, lease=lease.number))
+        for execution_id in self._progress.pop_due(now):
+            self._give(Tick(command_id="", tenant_id=self._tenants[execution_id], execution_id=execution_id))
 
     def _give(self, command: AnyCommand) -> None:
         """A command of this owner's own, whose reply nobody waits for."""
