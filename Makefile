@@ -51,7 +51,7 @@ bench: $(BENCHMARKS) ## Run all benchmarks
 bench-ingest: $(VENV)/.dev ## Measure durable results a second, latency and growth
 	@$(BIN)/python -m benchmarks.ingest
 
-bench-live: $(VENV)/.dev ## Measure from commit to frame at 1,000 live readers, and what a stalled one costs
+bench-live: $(VENV)/.dev $(DASHBOARD) ## Measure from commit to frame at 1,000 live readers, and the first view of 50,000 tests
 	@$(BIN)/python -m benchmarks.live
 
 bench-webhooks: $(VENV)/.bench ## Measure deliveries a second beside other queues, and what dead endpoints cost
