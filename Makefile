@@ -94,7 +94,7 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.demo
 	@touch $@
 
 $(VENV)/.bench: requirements/bench.txt $(VENV)/.dev
-	@echo "Installing what the couriers are compared with into $(VENV) ..."
+	@echo "Installing what the product is compared with into $(VENV) ..."
 	@$(PIP) install --require-hashes -r requirements/bench.txt
 	@touch $@
 
