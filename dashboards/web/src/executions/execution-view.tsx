@@ -1,7 +1,7 @@
 /** One execution: what came of it and why, how its shards went, its tests, and everything that belongs to it. */
 
 import { useEffect, useState } from "react";
-import { ask } from "../api/client";
+import { Away, ask, isPassing } from "../api/client";
 import type { Execution, Plan } from "../api/types";
 import { useQuery } from "../router";
 import { Link } from "../ui/link";
@@ -36,22 +36,33 @@ export function ExecutionView({ executionId, tab, shard }: { executionId: string
   }, [executionId]);
 
   const seen = useStore(watch.seen);
-  const { execution, error, live } = seen;
+  const { execution, failed, live } = seen;
   useTitle(
     execution === null ? executionId : `${verdict(execution).word}: ${execution.testSuite} on ${execution.environment}`,
   );
 
   if (execution === null) {
-    if (error !== null) return <Trouble error={error} />;
-    return <Loading what="the execution" />;
+    return failed.state === null ? <Loading what="the execution" /> : <Failed error={failed.state} watch={watch} />;
   }
   return (
     <div className="view">
+      <Failed error={failed.state} watch={watch} />
       <Head execution={execution} />
       {live === "gone" && <Empty>This execution is no longer there.</Empty>}
       <Timeline seen={seen} execution={execution} />
       <Inside watch={watch} seen={seen} execution={execution} tab={tab} shard={shard} />
     </div>
+  );
+}
+
+/** What could not be read, while it may be tried again by itself. */
+function Failed({ error, watch }: { error: Error | null; watch: ExecutionWatch }) {
+  if (error === null) return null;
+  return (
+    <>
+      <Trouble error={error} retry={() => watch.retry()} />
+      {isPassing(error) && !(error instanceof Away) && <p className="quiet">It is tried again by itself.</p>}
+    </>
   );
 }
 
@@ -79,10 +90,12 @@ function Inside({ watch, seen, execution, tab, shard }: InsideProps) {
   return (
     <Tabs tabs={tabs} current={current} label="Parts of the execution">
       {current === "failures" && <FailuresTab seen={seen} execution={execution} />}
+      {(current === "tests" || current === "failures") && <Failed error={seen.failed.tests} watch={watch} />}
       {current === "tests" && <TestsTab watch={watch} seen={seen} execution={execution} shard={shard} />}
       {current === "feed" && <FeedTab seen={seen} execution={execution} />}
       {current === "artifacts" && <ArtifactsTab execution={execution} />}
       {current === "webhooks" && <DeliveriesTab execution={execution} />}
+      {current === "events" && <Failed error={seen.failed.log} watch={watch} />}
       {current === "events" && <EventsTab events={seen.events} />}
     </Tabs>
   );
