@@ -1,13 +1,14 @@
 /** One execution: what came of it and why, how its shards went, its tests, and everything that belongs to it. */
 
 import { useEffect, useState } from "react";
-import { Away, ask, isPassing } from "../api/client";
+import { Away, ask, get, isPassing } from "../api/client";
 import type { Execution, Plan } from "../api/types";
 import { useQuery } from "../router";
 import { Link } from "../ui/link";
 import { Ago, Dialog, Empty, Loading, type Tab, Tabs, Text, Trouble, useTitle } from "../ui/parts";
 import { Badge } from "../ui/sign";
 import { useStore } from "../ui/store";
+import { useLoaded } from "../ui/use-loaded";
 import { useNow } from "../ui/use-now";
 import { count, duration, plural, rate, wholeMoment } from "../ui/words";
 import { ArtifactsTab } from "./artifacts-tab";
@@ -18,11 +19,14 @@ import { EventsTab } from "./events-tab";
 import { FailuresTab } from "./failures-tab";
 import { FeedTab } from "./feed-tab";
 import { isFinished } from "./fold";
-import { Source } from "./list-view";
+import { Source, typical } from "./list-view";
 import { TestsTab } from "./tests-tab";
 import { Timeline } from "./timeline";
 import { headline, metadata, verdict } from "./verdict";
 import { ExecutionWatch, type Seen } from "./watch";
+
+/** How many executions of the same kind tell how long one takes. */
+const FORMER = 9;
 
 export function ExecutionView({ executionId, tab, shard }: { executionId: string; tab?: string; shard?: string }) {
   const [watch, setWatch] = useState(() => new ExecutionWatch(executionId));
@@ -181,13 +185,19 @@ function PlanFact({ plan }: { plan: Plan }) {
 
 function Running({ execution }: { execution: Execution }) {
   const now = useNow();
-  const { perSecond, left } = pace(execution, now);
+  const { testSuite, environment, status } = execution;
+  const former = useLoaded(`${testSuite} ${environment}`, (signal) =>
+    get("/api/executions", { query: { testSuite, environment, status: "completed", limit: FORMER }, signal }),
+  );
+  const { perSecond, left } = pace(execution, now, typical(execution, former.value?.executions ?? []));
   const { startedAt } = execution.progress;
   return (
     <>
       {startedAt !== null && <Fact name="For">{duration(now - Date.parse(startedAt))}</Fact>}
       {perSecond !== null && <Fact name="Pace">{rate(perSecond)}</Fact>}
-      {left !== null && <Fact name="Left">{left > 0 ? `about ${duration(left)}` : "any moment now"}</Fact>}
+      {left !== null && status === "running" && (
+        <Fact name="Left">{left > 0 ? `about ${duration(left)}` : "any moment now"}</Fact>
+      )}
       {execution.deadline !== null && (
         <Fact name="Ends by">
           <span title={wholeMoment(execution.deadline)}>{duration(Date.parse(execution.deadline) - now)}</span>
