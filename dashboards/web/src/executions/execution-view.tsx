@@ -89,18 +89,19 @@ function Inside({ watch, seen, execution, tab, shard }: InsideProps) {
     { id: "webhooks", name: "Webhooks" },
     { id: "events", name: "Events", number: execution.seq },
   ];
+  const isLogMissing = seen.failed.log !== null && seen.events.length === 0;
   const asked = query.get("tab") ?? tab;
   const current = tabs.find(({ id }) => id === asked)?.id ?? "failures";
   return (
     <Tabs tabs={tabs} current={current} label="Parts of the execution">
+      {(current === "failures" || current === "tests") && <Failed error={seen.failed.tests} watch={watch} />}
       {current === "failures" && <FailuresTab seen={seen} execution={execution} />}
-      {(current === "tests" || current === "failures") && <Failed error={seen.failed.tests} watch={watch} />}
       {current === "tests" && <TestsTab watch={watch} seen={seen} execution={execution} shard={shard} />}
       {current === "feed" && <FeedTab seen={seen} execution={execution} />}
       {current === "artifacts" && <ArtifactsTab execution={execution} />}
       {current === "webhooks" && <DeliveriesTab execution={execution} />}
       {current === "events" && <Failed error={seen.failed.log} watch={watch} />}
-      {current === "events" && <EventsTab events={seen.events} />}
+      {current === "events" && !isLogMissing && <EventsTab events={seen.events} />}
     </Tabs>
   );
 }
