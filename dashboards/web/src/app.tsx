@@ -1,10 +1,11 @@
 /** The frame around all views: who is signed in, where one can go, and whether what is seen is live. */
 
 import { Component, type ReactNode, useEffect, useRef, useState } from "react";
+import { connection } from "./api/live";
 import { session, signOut } from "./api/session";
 import { ExecutionView } from "./executions/execution-view";
 import { ListView } from "./executions/list-view";
-import { follow, running } from "./executions/running";
+import { follow } from "./executions/running";
 import { SuitesView, SuiteView } from "./history/suites-view";
 import { TestView } from "./history/test-view";
 import { TestsView } from "./history/tests-view";
@@ -123,10 +124,10 @@ function Nowhere() {
 
 /** Whether what is seen is what is. */
 function Liveness() {
-  const { live } = useStore(running);
-  const words = { connecting: "Connecting", live: "Live", away: "Away", gone: "Away" }[live];
+  const { state } = useStore(connection);
+  const words = { connecting: "Connecting", live: "Live", away: "Away" }[state];
   return (
-    <span className={`liveness ${live}`} role="status" title="Whether this page gets what happens as it happens">
+    <span className={`liveness ${state}`} role="status" title="Whether this page gets what happens as it happens">
       <span className="dot" aria-hidden="true" />
       {words}
     </span>
@@ -134,7 +135,7 @@ function Liveness() {
 }
 
 function AwayBanner() {
-  const { awaySince } = useStore(running);
+  const { awaySince } = useStore(connection);
   const now = useNow();
   if (awaySince === null) return null;
   const passed = duration(Math.max(now - awaySince, 0));

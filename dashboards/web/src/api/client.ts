@@ -15,8 +15,17 @@ export class Refusal extends Error {
   }
 }
 
-/** No answer came: the server or the network is away. */
-export class Away extends Error {}
+/** No answer of the server came: it or the network is away. */
+export class Away extends Error {
+  constructor() {
+    super("The server cannot be reached");
+  }
+}
+
+/** Whether something that went wrong may go well when it is tried again. */
+export function isPassing(error: unknown): boolean {
+  return error instanceof Away || (error instanceof Refusal && error.status >= 500);
+}
 
 type Method = "get" | "post" | "put" | "patch" | "delete";
 type Json<Response> = Response extends { content: { "application/json": infer Content } } ? Content : never;
@@ -62,7 +71,7 @@ export async function ask<M extends Method, P extends PathOf<M>>(
 ): Promise<Answer<P, M>> {
   const filled = path.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(asked.ids?.[name] ?? ""));
   const response = await send(method, filled + queryText(asked.query as object | undefined), asked.body, asked.signal);
-  return (await response.json()) as Answer<P, M>;
+  return (await whole(response.json())) as Answer<P, M>;
 }
 
 export function get<P extends PathOf<"get">>(path: P, asked: Asked<P, "get"> = {}): Promise<Answer<P, "get">> {
@@ -71,7 +80,7 @@ export function get<P extends PathOf<"get">>(path: P, asked: Asked<P, "get"> = {
 
 /** The numbers of the server in Prometheus' text form; they need no token. */
 export async function metricsText(signal?: AbortSignal): Promise<string> {
-  return (await send("get", "/metrics", undefined, signal)).text();
+  return whole((await send("get", "/metrics", undefined, signal)).text());
 }
 
 /** Whether the server can work; its own sentence where it cannot. */
@@ -110,18 +119,25 @@ async function send(method: Method, url: string, body: unknown, signal: AbortSig
   throw await refusal(response);
 }
 
-async function reach(url: string, request: RequestInit): Promise<Response> {
+function reach(url: string, request: RequestInit): Promise<Response> {
+  return whole(fetch(url, { ...request, cache: "no-store", credentials: "omit" }));
+}
+
+/** What comes over the network, which may break at any byte. */
+async function whole<T>(coming: Promise<T>): Promise<T> {
   try {
-    return await fetch(url, { ...request, cache: "no-store", credentials: "omit" });
+    return await coming;
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
-    throw new Away("The server cannot be reached");
+    throw new Away();
   }
 }
 
-async function refusal(response: Response): Promise<Refusal> {
+async function refusal(response: Response): Promise<Refusal | Away> {
   const fallback = { code: "UNKNOWN", message: `The server answered ${response.status}`, requestId: "", details: [] };
   const body = (await response.json().catch(() => null)) as { error?: typeof fallback } | null;
+  // Our own errors have a body: something in between speaks for a server that does not.
+  if (response.status >= 500 && body?.error === undefined) return new Away();
   const { code, message, requestId, details } = { ...fallback, ...body?.error };
   const fields = (details as { field: string; message: string }[]).map((one) => `${one.field}: ${one.message}`);
   return new Refusal(response.status, code, [message, ...fields].join("; "), requestId);

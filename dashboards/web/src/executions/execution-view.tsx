@@ -1,13 +1,14 @@
 /** One execution: what came of it and why, how its shards went, its tests, and everything that belongs to it. */
 
 import { useEffect, useState } from "react";
-import { ask } from "../api/client";
+import { Away, ask, get, isPassing } from "../api/client";
 import type { Execution, Plan } from "../api/types";
 import { useQuery } from "../router";
 import { Link } from "../ui/link";
 import { Ago, Dialog, Empty, Loading, type Tab, Tabs, Text, Trouble, useTitle } from "../ui/parts";
 import { Badge } from "../ui/sign";
 import { useStore } from "../ui/store";
+import { useLoaded } from "../ui/use-loaded";
 import { useNow } from "../ui/use-now";
 import { count, duration, plural, rate, wholeMoment } from "../ui/words";
 import { ArtifactsTab } from "./artifacts-tab";
@@ -18,11 +19,14 @@ import { EventsTab } from "./events-tab";
 import { FailuresTab } from "./failures-tab";
 import { FeedTab } from "./feed-tab";
 import { isFinished } from "./fold";
-import { Source } from "./list-view";
+import { Source, typical } from "./list-view";
 import { TestsTab } from "./tests-tab";
 import { Timeline } from "./timeline";
 import { headline, metadata, verdict } from "./verdict";
 import { ExecutionWatch, type Seen } from "./watch";
+
+/** How many executions of the same kind tell how long one takes. */
+const FORMER = 9;
 
 export function ExecutionView({ executionId, tab, shard }: { executionId: string; tab?: string; shard?: string }) {
   const [watch, setWatch] = useState(() => new ExecutionWatch(executionId));
@@ -36,22 +40,33 @@ export function ExecutionView({ executionId, tab, shard }: { executionId: string
   }, [executionId]);
 
   const seen = useStore(watch.seen);
-  const { execution, error, live } = seen;
+  const { execution, failed, live } = seen;
   useTitle(
     execution === null ? executionId : `${verdict(execution).word}: ${execution.testSuite} on ${execution.environment}`,
   );
 
   if (execution === null) {
-    if (error !== null) return <Trouble error={error} />;
-    return <Loading what="the execution" />;
+    return failed.state === null ? <Loading what="the execution" /> : <Failed error={failed.state} watch={watch} />;
   }
   return (
     <div className="view">
+      <Failed error={failed.state} watch={watch} />
       <Head execution={execution} />
       {live === "gone" && <Empty>This execution is no longer there.</Empty>}
       <Timeline seen={seen} execution={execution} />
       <Inside watch={watch} seen={seen} execution={execution} tab={tab} shard={shard} />
     </div>
+  );
+}
+
+/** What could not be read, while it may be tried again by itself. */
+function Failed({ error, watch }: { error: Error | null; watch: ExecutionWatch }) {
+  if (error === null) return null;
+  return (
+    <>
+      <Trouble error={error} retry={() => watch.retry()} />
+      {isPassing(error) && !(error instanceof Away) && <p className="quiet">It is tried again by itself.</p>}
+    </>
   );
 }
 
@@ -74,16 +89,19 @@ function Inside({ watch, seen, execution, tab, shard }: InsideProps) {
     { id: "webhooks", name: "Webhooks" },
     { id: "events", name: "Events", number: execution.seq },
   ];
+  const isLogMissing = seen.failed.log !== null && seen.events.length === 0;
   const asked = query.get("tab") ?? tab;
   const current = tabs.find(({ id }) => id === asked)?.id ?? "failures";
   return (
     <Tabs tabs={tabs} current={current} label="Parts of the execution">
+      {(current === "failures" || current === "tests") && <Failed error={seen.failed.tests} watch={watch} />}
       {current === "failures" && <FailuresTab seen={seen} execution={execution} />}
       {current === "tests" && <TestsTab watch={watch} seen={seen} execution={execution} shard={shard} />}
       {current === "feed" && <FeedTab seen={seen} execution={execution} />}
       {current === "artifacts" && <ArtifactsTab execution={execution} />}
       {current === "webhooks" && <DeliveriesTab execution={execution} />}
-      {current === "events" && <EventsTab events={seen.events} />}
+      {current === "events" && <Failed error={seen.failed.log} watch={watch} />}
+      {current === "events" && !isLogMissing && <EventsTab events={seen.events} />}
     </Tabs>
   );
 }
@@ -168,13 +186,19 @@ function PlanFact({ plan }: { plan: Plan }) {
 
 function Running({ execution }: { execution: Execution }) {
   const now = useNow();
-  const { perSecond, left } = pace(execution, now);
+  const { testSuite, environment, status } = execution;
+  const former = useLoaded(`${testSuite} ${environment}`, (signal) =>
+    get("/api/executions", { query: { testSuite, environment, status: "completed", limit: FORMER }, signal }),
+  );
+  const { perSecond, left } = pace(execution, now, typical(execution, former.value?.executions ?? []));
   const { startedAt } = execution.progress;
   return (
     <>
       {startedAt !== null && <Fact name="For">{duration(now - Date.parse(startedAt))}</Fact>}
       {perSecond !== null && <Fact name="Pace">{rate(perSecond)}</Fact>}
-      {left !== null && <Fact name="Left">{left > 0 ? `about ${duration(left)}` : "any moment now"}</Fact>}
+      {left !== null && status === "running" && (
+        <Fact name="Left">{left > 0 ? `about ${duration(left)}` : "any moment now"}</Fact>
+      )}
       {execution.deadline !== null && (
         <Fact name="Ends by">
           <span title={wholeMoment(execution.deadline)}>{duration(Date.parse(execution.deadline) - now)}</span>

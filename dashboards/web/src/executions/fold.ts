@@ -1,6 +1,6 @@
 /** What an execution is after an event: the same state that the server would print, without asking it each time. */
 
-import type { EventFrame, Execution, Plan, Shard, ShardPlan, ShardStatus, Totals } from "../api/types";
+import type { EventFrame, Execution, LoggedEvent, Plan, Shard, ShardPlan, ShardStatus, Totals } from "../api/types";
 
 const OPEN_SHARD: readonly ShardStatus[] = ["pending", "running"];
 export const NO_TOTALS: Totals = { total: 0, passed: 0, failed: 0, skipped: 0, flaky: 0 };
@@ -24,16 +24,54 @@ export function isOpen(shard: Shard): boolean {
 }
 
 /** Whether the state has to be read again to know all that an event changed. */
-export function saysTooLittle(frame: EventFrame): boolean {
-  return !TELLING.has(frame.event);
+export function saysTooLittle({ event }: { event: string }): boolean {
+  return !TELLING.has(event);
+}
+
+/**
+ * An execution that is told of by events, in order, and by readings that come whenever they come. Neither takes back
+ * what the other told: a reading that is older than the last event is followed by the events after it.
+ */
+export class Followed {
+  #state: Execution;
+  /** Events from the first one on that says too little and that no reading has told of yet. */
+  #unread: LoggedEvent[] = [];
+
+  constructor(state: Execution) {
+    this.#state = state;
+  }
+
+  get state(): Execution {
+    return this.#state;
+  }
+
+  /** Take an event, unless it is part of the state; returns whether the state has to be read to know what changed. */
+  take(event: LoggedEvent): boolean {
+    const { seq } = this.#state;
+    if (event.seq !== seq + 1) return event.seq > seq;
+    this.#state = applied(this.#state, event);
+    const isVague = saysTooLittle(event);
+    if (isVague || this.#unread.length > 0) this.#unread.push(event);
+    return isVague;
+  }
+
+  /** Take what was read of it; what tells nothing new is left. */
+  read(state: Execution): void {
+    const since = this.#unread[0]?.seq ?? this.#state.seq;
+    if (state.seq < since) return;
+    const later = this.#unread.filter((event) => event.seq > state.seq);
+    this.#state = later.reduce(applied, state);
+    this.#unread = later.some(saysTooLittle) ? later.slice(later.findIndex(saysTooLittle)) : [];
+  }
 }
 
 /** The state after an event; the same one where the event is part of it already. */
-export function applied(execution: Execution, frame: EventFrame): Execution {
-  if (frame.seq <= execution.seq) return execution;
-  const next: Execution = { ...execution, seq: frame.seq };
-  const { data, timestamp } = frame;
-  switch (frame.event) {
+export function applied(execution: Execution, event: LoggedEvent): Execution {
+  if (event.seq <= execution.seq) return execution;
+  const next: Execution = { ...execution, seq: event.seq };
+  const { timestamp } = event;
+  const data = event.data as EventFrame["data"];
+  switch (event.event) {
     case "execution.started":
       return { ...started(next, timestamp), status: "running" };
     case "execution.progress":
@@ -71,7 +109,7 @@ export function applied(execution: Execution, frame: EventFrame): Execution {
     case "execution.completed":
     case "execution.failed":
     case "execution.cancelled":
-      return ended(next, frame);
+      return ended(next, data, timestamp);
     default:
       return next;
   }
@@ -125,7 +163,7 @@ function reported(plan: ShardPlan, results: Totals): number {
   return Math.min(plan.planned, results.total - plan.unexpected);
 }
 
-function ended(execution: Execution, { data, timestamp }: EventFrame): Execution {
+function ended(execution: Execution, data: EventFrame["data"], timestamp: string): Execution {
   const told = new Map(((data.shardResults as Shard[] | undefined) ?? []).map((shard) => [shard.shardId, shard]));
   return {
     ...execution,

@@ -191,7 +191,7 @@ function UnderWay({ filters, past }: { filters: Filters; past: readonly Executio
 }
 
 /** How long executions like this one took, of those that are listed. */
-function typical(execution: Execution, past: readonly Execution[]): number | null {
+export function typical(execution: Execution, past: readonly Execution[]): number | null {
   const alike = past.filter(
     (one) =>
       one.status === "completed" && one.testSuite === execution.testSuite && one.environment === execution.environment,

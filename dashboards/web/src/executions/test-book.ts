@@ -36,6 +36,11 @@ export class TestBook {
     this.#listed = null;
   }
 
+  /** Whether `all` is another list than it was. */
+  get hasNews(): boolean {
+    return this.#listed === null;
+  }
+
   /** In the order of shards and reports; the same list until something changes. */
   all(): readonly TestRow[] {
     if (this.#listed === null) {

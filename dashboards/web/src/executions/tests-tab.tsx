@@ -34,7 +34,7 @@ interface Props {
 export function TestsTab({ watch, seen, execution, shard }: Props) {
   const [query, change] = useQuery();
   const [opened, setOpened] = useState<TestRow | null>(null);
-  useEffect(() => void watch.loadTests(), [watch]);
+  useEffect(() => watch.loadTests(), [watch]);
 
   const search = query.get("q") ?? "";
   const status = STATUSES.find((one) => one === query.get("status")) ?? "";
@@ -72,7 +72,7 @@ export function TestsTab({ watch, seen, execution, shard }: Props) {
           {rows.length === tests.length
             ? `${count(rows.length)} tests`
             : `${count(rows.length)} of ${count(tests.length)} tests`}
-          {!seen.hasAllTests && `, loading ${count(execution.results.total)} …`}
+          {!seen.hasAllTests && seen.failed.tests === null && `, loading ${count(execution.results.total)} …`}
         </p>
       </search>
       <VirtualList

@@ -1,13 +1,14 @@
 /** One execution as it stands, kept current by its live stream for as long as somebody looks at it. */
 
-import { Away, get } from "../api/client";
+import { get } from "../api/client";
 import { type LiveState, watch } from "../api/live";
-import type { EventFrame, Execution, Frame, LiveTest, LoggedEvent, TestPage } from "../api/types";
+import { Reading } from "../api/reading";
+import type { Execution, Frame, LiveTest, LoggedEvent, TestPage, TestsFrame } from "../api/types";
 import { Store } from "../ui/store";
-import { applied, isFinished, saysTooLittle } from "./fold";
+import { EventLog } from "./event-log";
+import { Followed, isFinished } from "./fold";
 import { TestBook, type TestRow } from "./test-book";
 
-const RETRY_MS = 2000;
 /** How often what came is shown: a screen can show no more, and a person read no more. */
 const SHOW_MS = 100;
 /** How often a list that grows by thousands is shown: it has to be sorted anew each time. */
@@ -18,14 +19,18 @@ const MOST_FEED = 200;
 const SMALL_SHARD = 200;
 
 export type FeedItem = { key: string; at: number } & (
-  | { event: EventFrame; test?: never }
+  | { event: LoggedEvent; test?: never }
   | { test: LiveTest & { shardId: string }; event?: never }
 );
+
+/** What may fail to be read. */
+export type Part = "state" | "log" | "tests";
 
 export interface Seen {
   execution: Execution | null;
   live: LiveState;
-  error: Error | null;
+  /** Why a part could not be read at the last try; what may pass is tried again by itself. */
+  failed: Readonly<Record<Part, Error | null>>;
   /** All events, in order, once the log was read. */
   events: readonly LoggedEvent[];
   /** What came since the page was opened, newest first. */
@@ -38,7 +43,7 @@ export interface Seen {
 const NOTHING: Seen = {
   execution: null,
   live: "connecting",
-  error: null,
+  failed: { state: null, log: null, tests: null },
   events: [],
   feed: [],
   tests: [],
@@ -48,72 +53,102 @@ const NOTHING: Seen = {
 export class ExecutionWatch {
   readonly seen = new Store<Seen>(NOTHING);
   readonly #id: string;
+  readonly #readings: Readonly<Record<Part, Reading>>;
   readonly #book = new TestBook();
-  readonly #log = new Map<number, LoggedEvent>();
-  readonly #controller = new AbortController();
-  #next: Seen = NOTHING;
+  #execution: Followed | null = null;
+  #log = new EventLog(0);
   #feed: FeedItem[] = [];
+  #next: Seen = NOTHING;
   #showing: ReturnType<typeof setTimeout> | undefined;
-  #stop: () => void = () => {};
+  #showingTests: ReturnType<typeof setTimeout> | undefined;
+  #testsShownAt = 0;
+  #unwatch: () => void = () => {};
+  #resumes = true;
   /** Number of the last frame of tests; null where tests are not streamed but read page by page. */
   #testsAfter: number | null = null;
-  #resumes = false;
-  #loading: Promise<void> | null = null;
-  #refreshing = false;
+  #wantsTests = false;
+  /** Shards whose tests are to be read; undefined: those of all shards at once. */
+  readonly #unread = new Set<string | undefined>();
   /** Shards whose result may have taken the place of what frames told of them. */
   readonly #replaced = new Set<string>();
-  readonly #rereading = new Set<string>();
-  /** The latest reading of each shard's tests. */
-  readonly #readings = new Map<string | undefined, symbol>();
-  #testsShownAt = 0;
 
   constructor(executionId: string) {
     this.#id = executionId;
+    const reading = (part: Part, read: (signal: AbortSignal) => Promise<void>) =>
+      new Reading(read, (error) => {
+        this.#put({ failed: { ...this.#next.failed, [part]: error } });
+        this.#show();
+      });
+    this.#readings = {
+      state: reading("state", (signal) => this.#readState(signal)),
+      log: reading("log", (signal) => this.#readLog(signal)),
+      tests: reading("tests", (signal) => this.#readTests(signal)),
+    };
   }
 
   start(): void {
-    void this.#begin();
+    this.#readings.state.ask();
   }
 
   stop(): void {
-    this.#controller.abort();
+    this.#unwatch();
+    for (const reading of Object.values(this.#readings)) reading.stop();
     clearTimeout(this.#showing);
-    this.#stop();
+    clearTimeout(this.#showingTests);
   }
 
-  /** Read all tests, unless they stream in anyway or are here already. */
-  loadTests(): Promise<void> {
-    if (this.#testsAfter !== null || this.#next.hasAllTests) return Promise.resolve();
-    this.#loading ??= this.#persistently(() => this.#readAllTests()).then(() => {
-      this.#loading = null;
-      this.#put({ hasAllTests: true });
-    });
-    return this.#loading;
+  /** Try at once to read what could not be read. */
+  retry(): void {
+    for (const reading of Object.values(this.#readings)) reading.retry();
   }
 
-  async #begin(): Promise<void> {
-    await this.#persistently(async () => {
-      const execution = await get("/api/executions/{executionId}", this.#asked());
-      this.#testsAfter = isFinished(execution) ? null : 0;
-      this.#resumes = true;
-      this.#put({ execution, hasAllTests: !isFinished(execution) });
-      this.#show();
-    });
-    if (this.#next.execution === null) return;
-    this.#stop = watch({
+  /** Read all tests, unless they stream in anyway or are asked for already. */
+  loadTests(): void {
+    const execution = this.#execution?.state;
+    if (execution === undefined || this.#testsAfter !== null || this.#wantsTests) return;
+    this.#wantsTests = true;
+    // Shard by shard where they are large: the server then has to sort less for each page.
+    const isSmall = execution.results.total < SMALL_SHARD * execution.shardResults.length;
+    for (const shard of isSmall ? [undefined] : execution.shardResults) this.#unread.add(shard?.shardId);
+    this.#readings.tests.ask();
+  }
+
+  /** Follow an execution from here on. */
+  #begin(execution: Execution): void {
+    this.#unwatch();
+    this.#execution = new Followed(execution);
+    this.#log = new EventLog(execution.seq);
+    this.#resumes = true;
+    this.#book.clear();
+    this.#unread.clear();
+    this.#replaced.clear();
+    this.#testsAfter = isFinished(execution) ? null : 0;
+    const wantedTests = this.#wantsTests;
+    this.#wantsTests = false;
+    if (wantedTests) this.loadTests();
+    for (const { shardId, attempts } of execution.shardResults) {
+      // Frames tell of former results too, and of what was streamed before a result.
+      if (attempts > 1 || (attempts > 0 && execution.plan !== undefined)) this.#replaced.add(shardId);
+    }
+    this.#put({ execution, hasAllTests: !isFinished(execution) });
+    this.#show();
+    this.#readings.log.ask();
+    this.#unwatch = watch({
       path: () => this.#path(),
       take: (frame) => this.#take(frame),
+      opened: (again) => {
+        if (again) this.retry();
+      },
       forget: () => {
         this.#resumes = false;
       },
       told: (live) => this.#put({ live }),
     });
-    await this.#persistently(() => this.#readLog());
   }
 
   #path(): string {
     const query = new URLSearchParams();
-    if (this.#resumes) query.set("after", String(this.#next.execution?.seq ?? 0));
+    if (this.#resumes) query.set("after", String(this.#log.followed));
     if (this.#testsAfter !== null) {
       query.set("tests", "1");
       query.set("tests_after", String(this.#testsAfter));
@@ -122,44 +157,56 @@ export class ExecutionWatch {
   }
 
   #take(frame: Frame): void {
+    if (this.#execution === null) return;
     if (frame.type === "tests") {
-      if (this.#testsAfter !== null && frame.n <= this.#testsAfter) return;
-      this.#testsAfter = frame.n;
-      // What a shard reported before is replaced by then: only its pages tell what is left of it.
-      if (this.#replaced.has(frame.shardId)) void this.#reread(frame.shardId);
-      else this.#book.addFrame(frame);
-      this.#feedWith(
-        frame.tests.map((test) => ({
-          test: { ...test, shardId: frame.shardId },
-          key: `t${frame.n}.${test.ordinal}`,
-          at: Date.now(),
-        })),
-      );
-    } else if (frame.type === "snapshot") {
-      this.#resumes = true;
-      const isGap = this.#next.execution !== null && frame.seq > this.#next.execution.seq;
-      this.#put({ execution: frame.execution });
-      if (isGap) void this.#persistently(() => this.#readLog());
+      this.#takeTests(frame);
+    } else if (frame.type === "event") {
+      this.#follow(frame);
+      this.#apply(frame); // which may be part of the state before it is its turn in the log
+    } else if (frame.seq < this.#log.followed) {
+      this.#begin(frame.execution); // the server's database was set back
     } else {
-      this.#takeEvent(frame);
+      this.#resumes = true;
+      this.#log.hearOf(frame.seq);
+      this.#execution.read(frame.execution);
     }
-    this.#put({});
+    if (this.#log.hasGap) this.#readings.log.ask();
+    this.#put({ execution: this.#execution.state });
   }
 
-  #takeEvent(frame: EventFrame): void {
-    const former = this.#next.execution;
-    if (former === null || frame.seq <= former.seq) return;
-    this.#log.set(frame.seq, frame);
-    this.#feedWith([{ event: frame, key: `e${frame.seq}`, at: Date.now() }]);
-    this.#put({ execution: applied(former, frame) });
-    if (saysTooLittle(frame)) void this.#refresh();
-    if (frame.event === "shard.completed") {
-      const shardId = String(frame.data.shardId);
-      const before = former.shardResults.find((shard) => shard.shardId === shardId);
-      if (before !== undefined && (before.attempts > 0 || before.results.total > 0)) this.#replaced.add(shardId);
-      const isMissed = this.#testsAfter === null && (this.#next.hasAllTests || this.#loading !== null);
-      if (isMissed || this.#replaced.has(shardId)) void this.#reread(shardId);
+  #takeTests(frame: TestsFrame): void {
+    if (this.#testsAfter !== null && frame.n <= this.#testsAfter) return;
+    this.#testsAfter = frame.n;
+    // What a shard reported before is replaced by then: only its pages tell what is left of it.
+    if (this.#replaced.has(frame.shardId)) this.#reread(frame.shardId);
+    else this.#book.addFrame(frame);
+    this.#feedWith(
+      frame.tests.map((test) => ({
+        test: { ...test, shardId: frame.shardId },
+        key: `t${frame.n}.${test.ordinal}`,
+        at: Date.now(),
+      })),
+    );
+  }
+
+  /** Take an event of the stream or of the log: what is new since the page was opened is told once and in order. */
+  #follow(event: LoggedEvent): void {
+    for (const next of this.#log.add(event)) {
+      this.#feedWith([{ event: next, key: `e${next.seq}`, at: Date.now() }]);
+      if (next.event === "shard.completed") this.#ended(String((next.data as { shardId: unknown }).shardId));
+      this.#apply(next);
     }
+  }
+
+  #apply(event: LoggedEvent): void {
+    if (this.#execution?.take(event)) this.#readings.state.ask();
+  }
+
+  /** A shard has a result. The state may know that already: then it is taken to have had one before, to be sure. */
+  #ended(shardId: string): void {
+    const shard = this.#execution?.state.shardResults.find((one) => one.shardId === shardId);
+    if (shard !== undefined && (shard.attempts > 0 || shard.results.total > 0)) this.#replaced.add(shardId);
+    if (this.#testsAfter === null ? this.#wantsTests : this.#replaced.has(shardId)) this.#reread(shardId);
   }
 
   /** Put what came, in order, on top of what came before. */
@@ -167,84 +214,55 @@ export class ExecutionWatch {
     this.#feed = [...items.reverse(), ...this.#feed].slice(0, MOST_FEED);
   }
 
-  /** Read the state anew, for an event that does not say all. */
-  async #refresh(): Promise<void> {
-    if (this.#refreshing) return;
-    this.#refreshing = true;
-    await this.#persistently(async () => {
-      this.#refreshing = false; // an event that comes from now on asks again
-      const execution = await get("/api/executions/{executionId}", this.#asked());
-      if (execution.seq >= (this.#next.execution?.seq ?? 0)) this.#put({ execution });
-    });
+  #reread(shardId: string): void {
+    this.#unread.add(shardId);
+    this.#readings.tests.ask();
   }
 
-  /** Read a shard's tests anew; what comes until that begins is asked for once. */
-  async #reread(shardId: string): Promise<void> {
-    if (this.#rereading.has(shardId)) return;
-    this.#rereading.add(shardId);
-    await this.#persistently(async () => {
-      this.#rereading.delete(shardId);
-      await this.#readTests(shardId);
-    });
+  async #readState(signal: AbortSignal): Promise<void> {
+    const execution = await get("/api/executions/{executionId}", { ids: { executionId: this.#id }, signal });
+    if (this.#execution === null) return this.#begin(execution);
+    this.#execution.read(execution);
+    this.#put({ execution: this.#execution.state });
   }
 
-  async #readLog(): Promise<void> {
-    let after = 0;
+  async #readLog(signal: AbortSignal): Promise<void> {
+    const ids = { executionId: this.#id };
     for (;;) {
-      while (this.#log.has(after + 1)) after += 1;
-      const page = await get("/api/executions/{executionId}/events", this.#asked({ after, limit: PAGE }));
-      for (const event of page.events) this.#log.set(event.seq, event);
+      const query = { after: this.#log.whole.length, limit: PAGE };
+      const { events } = await get("/api/executions/{executionId}/events", { ids, query, signal });
+      for (const event of events) this.#follow(event);
       this.#put({});
-      if (page.events.length < PAGE) return;
+      if (events.length < PAGE) return;
     }
   }
 
-  /** Read all tests. Shard by shard where they are large: the server then has to sort less for each page. */
-  async #readAllTests(): Promise<void> {
-    const { results, shardResults } = this.#next.execution ?? { results: { total: 0 }, shardResults: [] };
-    if (results.total < SMALL_SHARD * shardResults.length) return this.#readTests();
-    for (const shard of shardResults) await this.#readTests(shard.shardId);
+  async #readTests(signal: AbortSignal): Promise<void> {
+    for (const shardId of [...this.#unread]) {
+      this.#unread.delete(shardId);
+      try {
+        await this.#readPages(shardId, signal);
+      } catch (error) {
+        this.#unread.add(shardId);
+        throw error;
+      }
+    }
+    this.#put({ hasAllTests: true });
   }
 
-  /** Read the tests of a shard, or of all; where the same is read again meanwhile, that goes on alone. */
-  async #readTests(shardId?: string): Promise<void> {
-    const reading = Symbol();
-    this.#readings.set(shardId, reading);
+  /** Read the tests of a shard, or of all, in the place of those that are known. */
+  async #readPages(shardId: string | undefined, signal: AbortSignal): Promise<void> {
+    const ids = { executionId: this.#id };
     const wanted = { limit: PAGE, ...(shardId !== undefined && { shard: Number(shardId) }) };
     let cursor: string | null = null;
-    let isFirst = true;
     do {
       const query = { ...wanted, ...(cursor !== null && { cursor }) };
-      const page: TestPage = await get("/api/executions/{executionId}/tests", this.#asked(query));
-      if (this.#readings.get(shardId) !== reading) return;
-      if (isFirst) this.#book.clear(shardId);
-      isFirst = false;
+      const page: TestPage = await get("/api/executions/{executionId}/tests", { ids, query, signal });
+      if (cursor === null) this.#book.clear(shardId);
       this.#book.addPage(page.tests);
       cursor = page.nextCursor;
       this.#put({});
     } while (cursor !== null);
-  }
-
-  #asked<Query>(query?: Query): { ids: { executionId: string }; signal: AbortSignal; query?: Query } {
-    const asked = { ids: { executionId: this.#id }, signal: this.#controller.signal };
-    return query === undefined ? asked : { ...asked, query };
-  }
-
-  /** Do it again and again while the server is away; anything else that goes wrong is shown. */
-  async #persistently(work: () => Promise<void>): Promise<void> {
-    while (!this.#controller.signal.aborted) {
-      try {
-        await work();
-        if (this.#next.error !== null) this.#put({ error: null });
-        return;
-      } catch (error) {
-        if (this.#controller.signal.aborted) return;
-        this.#put({ error: error as Error });
-        this.#show();
-        if (!(error instanceof Away) && !isPassing(error)) return;
-        await new Promise((go) => setTimeout(go, RETRY_MS));
-      }
-    }
   }
 
   #put(changes: Partial<Seen>): void {
@@ -255,21 +273,19 @@ export class ExecutionWatch {
   #show(): void {
     clearTimeout(this.#showing);
     this.#showing = undefined;
-    if (this.#controller.signal.aborted) return;
-    const events = this.#log.size === this.seen.get().events.length ? this.seen.get().events : inOrder(this.#log);
-    const isDue = this.#next.hasAllTests || Date.now() - this.#testsShownAt >= SHOW_TESTS_MS;
-    if (isDue) this.#testsShownAt = Date.now();
-    const tests = isDue ? this.#book.all() : this.#next.tests;
-    this.#next = { ...this.#next, feed: this.#feed, tests, events };
+    this.#next = { ...this.#next, feed: this.#feed, events: this.#log.whole, tests: this.#testsToShow() };
     this.seen.set(this.#next);
   }
-}
 
-function inOrder(log: ReadonlyMap<number, LoggedEvent>): LoggedEvent[] {
-  return [...log.values()].sort((one, other) => one.seq - other.seq);
-}
-
-/** A 503 says that the database or an owner is away for a while. */
-function isPassing(error: unknown): boolean {
-  return error instanceof Error && "status" in error && error.status === 503;
+  #testsToShow(): readonly TestRow[] {
+    const isWhole = this.#next.hasAllTests && !this.seen.get().hasAllTests;
+    const wait = isWhole ? 0 : this.#testsShownAt + SHOW_TESTS_MS - Date.now();
+    if (wait <= 0) {
+      this.#testsShownAt = Date.now();
+      return this.#book.all();
+    }
+    clearTimeout(this.#showingTests);
+    if (this.#book.hasNews) this.#showingTests = setTimeout(() => this.#show(), wait);
+    return this.#next.tests;
+  }
 }
