@@ -13,7 +13,9 @@ import { duration, plural } from "../ui/words";
 import { DeliveryTable } from "./delivery-table";
 import { health } from "./health";
 
-const EVERY_MS = 3000;
+const DELIVERIES_MS = 3000;
+// Seldom, as for the list; what was sent is under no limit.
+const WEBHOOK_MS = 600_000;
 const STATUSES: readonly (readonly [DeliveryStatus, string])[] = [
   ["pending", "waiting"],
   ["delivered", "delivered"],
@@ -24,11 +26,14 @@ const DAY_MS = 24 * 3600 * 1000;
 
 export function WebhookView({ webhookId }: { webhookId: string }) {
   const ids = { webhookId };
-  const loaded = useLoaded(webhookId, (signal) => get("/api/webhooks/{webhookId}", { ids, signal }));
+  const loaded = useLoaded(webhookId, (signal) => get("/api/webhooks/{webhookId}", { ids, signal }), {
+    everyMs: WEBHOOK_MS,
+  });
   const webhook = loaded.value;
   useTitle(webhook?.url ?? "Webhook");
 
-  if (webhook === null) return <Pending loaded={loaded} what="the webhook" />;
+  const pending = <Pending loaded={loaded} what="the webhook" />;
+  if (webhook === null) return pending;
   const { tone, word } = health(webhook);
   return (
     <div className="view">
@@ -49,6 +54,7 @@ export function WebhookView({ webhookId }: { webhookId: string }) {
             <Text longest={1000}>{webhook.statusReason}</Text>
           </p>
         )}
+        {pending}
         <About webhook={webhook} />
         <Actions webhook={webhook} changed={loaded.reload} />
       </header>
@@ -171,6 +177,9 @@ function Actions({ webhook, changed }: { webhook: Webhook; changed: () => void }
       <button type="button" disabled={busy} onClick={() => void act(pauseOrResume)}>
         {isActive ? "Pause" : "Make active"}
       </button>
+      <button type="button" onClick={changed}>
+        Refresh
+      </button>
       <p role="status">{said !== null && <Text longest={500}>{said}</Text>}</p>
       {sampling && (
         <Dialog title="Send an example of" close={() => setSampling(false)}>
@@ -204,7 +213,7 @@ function Log({ webhook, changed }: { webhook: Webhook; changed: () => void }) {
   const page = useLoaded(
     `${webhook.webhookId} ${JSON.stringify(asked)}`,
     (signal) => get("/api/webhooks/{webhookId}/deliveries", { ids, query: asked, signal }),
-    EVERY_MS,
+    { everyMs: DELIVERIES_MS },
   );
 
   return (
