@@ -1,6 +1,6 @@
 /** One webhook: what it is told, how it fares, what was sent, and what can be done about it. */
 
-import { useState } from "react";
+import { useCallback, useEffect, useRef, useState } from "react";
 import { ask, get } from "../api/client";
 import type { DeliveryStatus, Webhook, WebhookEvent } from "../api/types";
 import { useQuery } from "../router";
@@ -30,6 +30,17 @@ export function WebhookView({ webhookId }: { webhookId: string }) {
     everyMs: WEBHOOK_MS,
   });
   const webhook = loaded.value;
+  const { reload } = loaded;
+  const acted = useRef(false);
+  /** After what somebody did, how it fares is asked for at once, and again when what was sent then has arrived. */
+  const changed = useCallback(() => {
+    acted.current = true;
+    reload();
+  }, [reload]);
+  const settled = useCallback(() => {
+    if (acted.current) reload();
+    acted.current = false;
+  }, [reload]);
   useTitle(webhook?.url ?? "Webhook");
 
   const pending = <Pending loaded={loaded} what="the webhook" />;
@@ -56,9 +67,9 @@ export function WebhookView({ webhookId }: { webhookId: string }) {
         )}
         {pending}
         <About webhook={webhook} />
-        <Actions webhook={webhook} changed={loaded.reload} />
+        <Actions webhook={webhook} changed={changed} />
       </header>
-      <Log webhook={webhook} changed={loaded.reload} />
+      <Log webhook={webhook} changed={changed} settled={settled} />
     </div>
   );
 }
@@ -198,7 +209,7 @@ function Actions({ webhook, changed }: { webhook: Webhook; changed: () => void }
   );
 }
 
-function Log({ webhook, changed }: { webhook: Webhook; changed: () => void }) {
+function Log({ webhook, changed, settled }: { webhook: Webhook; changed: () => void; settled: () => void }) {
   const ids = { webhookId: webhook.webhookId };
   const [query, change] = useQuery();
   const status = STATUSES.find(([one]) => one === query.get("status"))?.[0] ?? "";
@@ -215,6 +226,13 @@ function Log({ webhook, changed }: { webhook: Webhook; changed: () => void }) {
     (signal) => get("/api/webhooks/{webhookId}/deliveries", { ids, query: asked, signal }),
     { everyMs: DELIVERIES_MS },
   );
+  const deliveries = page.value?.deliveries ?? [];
+  const isWaiting = deliveries.some((delivery) => delivery.status === "pending");
+  const outcomes = deliveries.map((delivery) => `${delivery.deliveryId} ${delivery.attemptCount}`).join();
+  // biome-ignore lint/correctness/useExhaustiveDependencies: with other outcomes it may fare otherwise
+  useEffect(() => {
+    if (!isWaiting) settled();
+  }, [outcomes, isWaiting, settled]);
 
   return (
     <section aria-labelledby="log">
