@@ -1,6 +1,7 @@
 """What happens while the page is open is seen without a reload."""
 
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 
@@ -99,7 +100,7 @@ async def test_bars_follow_what_shards_have_done(tab: Tab, client: Client) -> No
         record = {"runnerId": "ci-1", "leaseId": lease["leaseId"], "tests": [PASSED | {"title": test["title"]}]}
         status, answer = await client.ask("POST", f"{path}/shards/{lease['shardId']}/tests", record)
         assert (status, answer["accepted"]) == (200, 1), answer
-        await eventually(lambda share=done / total: is_filled(share))
+        await eventually(partial(is_filled, done / total))
     assert await other.locator(".fill").count() == 0, "nothing moves where nobody works"
 
 

@@ -67,9 +67,9 @@ async def test_hostile_text_that_comes_while_the_page_is_open_is_only_shown(tab:
     await page.get_by_role("option", name=SCRIPT).wait_for()
     await page.get_by_role("option", name="safe⟨202E⟩gpj.exe").wait_for()
     await _is_harmless(page)
-    for name, role in (("Failures", "button"), ("All tests", "option")):
+    for name, listed in (("Failures", page.locator(".test-line")), ("All tests", page.get_by_role("option"))):
         await page.get_by_role("tab", name=name).click()
-        await page.get_by_role(role, name=SCRIPT).first.wait_for()
+        await listed.filter(has_text=SCRIPT).first.wait_for()
         await _is_harmless(page)
 
     await client.ask("DELETE", f"/api/executions/{execution['executionId']}", {"reason": SCRIPT})
