@@ -53,6 +53,21 @@ async def test_a_suite_has_charts_and_its_worst_tests(tab: Tab, client: Client) 
     await page.get_by_role("heading", name="Last failed pays").wait_for()
 
 
+async def test_executions_without_a_branch_are_a_branch_of_their_own(tab: Tab, client: Client) -> None:
+    execution = await client.create(shards=1)
+    await client.submit(execution, 1, [PASSED])
+    await digested(client, "logs in")
+    await ran(client, FAILED)
+    await digested(client, "pays")
+
+    page = await tab.open("/suites")
+    await page.get_by_role("link", name="smoke on no branch").click()
+    await page.get_by_role("heading", name="smoke on no branch").wait_for()
+    names = page.get_by_role("table", name="Slowest tests").locator("td .name")
+    await names.first.wait_for()
+    assert await names.all_inner_texts() == ["logs in"]
+
+
 async def test_a_run_has_every_attempt_that_was_told_of(tab: Tab, client: Client) -> None:
     execution = await client.create(shards=1)
     async with aiohttp.ClientSession(client.url, headers=client.headers) as session:
