@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any
 
 import asyncpg
 import msgspec
 from msgspec import Meta
-from sqlalchemy import Select, and_, or_, select, tuple_
+from sqlalchemy import Double, Select, and_, cast, func, not_, or_, select, tuple_
 from sqlalchemy.dialects import postgresql
 
 from orchestrator.executions.model import (
@@ -90,12 +91,21 @@ async def failed_tests(
     return found
 
 
+class Result(StrEnum):
+    """What an execution that ended says of the code: failing also if it could not be carried out, or is incomplete."""
+
+    PASSING = "passing"
+    FAILING = "failing"
+
+
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which executions to list; None leaves a field open."""
+    """Which executions to list; None leaves a field open. One that was cancelled has no result."""
 
     test_suite: TestSuite | None = None
     environment: Environment | None = None
     status: ExecutionStatus | None = None
+    has_ended: bool | None = None
+    result: Result | None = None
     branch: str | None = None
     commit: str | None = None
     created_from: datetime | None = None
@@ -128,6 +138,13 @@ async def page(
     for column, value in conditions.items():
         if value is not None:
             query = query.where(column == value)
+    if wanted.has_ended is not None:
+        query = query.where(table.ended_at.is_not(None) if wanted.has_ended else table.ended_at.is_(None))
+    if wanted.result is not None:
+        completed = table.status == ExecutionStatus.COMPLETED
+        is_red = or_(table.failed > 0, table.reason_code.is_not_distinct_from(ReasonCode.INCOMPLETE))
+        failing = or_(table.status == ExecutionStatus.FAILED, and_(completed, is_red))
+        query = query.where(failing if wanted.result is Result.FAILING else and_(completed, not_(is_red)))
     if wanted.created_from is not None:
         query = query.where(table.created_at >= wanted.created_from)
     if wanted.created_before is not None:
@@ -255,23 +272,33 @@ class TestRecord(msgspec.Struct, frozen=True):
     details: TestDetails | None
 
 
+class TestSort(StrEnum):
+    """As they were reported, or the longest first and those without a duration last."""
+
+    REPORTED = "reported"
+    DURATION = "duration"
+
+
 class TestFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which tests of an execution to list. Without `all_attempts` only those of the shards' current submissions."""
+    """Which tests of an execution to list, and how. Without `all_attempts` only those of current submissions."""
 
     shard: int | None = None
     status: TestStatus | None = None
     flaky: bool | None = None
+    title: str | None = None
     file: str | None = None
     search: str | None = None
     all_attempts: bool = False
+    sort: TestSort = TestSort.REPORTED
 
 
 _Number = Annotated[int, Meta(ge=0, lt=2**31)]
 
 
 class TestPosition(msgspec.Struct, frozen=True):
-    """The last test of a page."""
+    """The last test of a page: its duration where tests are listed by that, -1 for none, and its place."""
 
+    duration: Annotated[float, Meta(ge=-1)] | None
     shard: _Number
     submission_id: str
     ordinal: _Number
@@ -280,19 +307,22 @@ class TestPosition(msgspec.Struct, frozen=True):
 async def tests(
     connection: Connection, execution_id: str, wanted: TestFilter, *, after: TestPosition | None, limit: int
 ) -> tuple[list[TestRecord], TestPosition | None]:
-    """Tests in the order of shard, submission and report; and where the next page begins, None after the last."""
-    query = _tests_of(execution_id, wanted)
+    """Tests, those alike in the order of reports; and where the next page begins, None after the last."""
     submission, test = schema.submissions.c, schema.tests.c
+    duration = func.coalesce(test.duration_ms, cast(-1, Double))
+    is_by_duration = wanted.sort is TestSort.DURATION
+    place = (*([-duration] if is_by_duration else []), submission.shard, test.submission_id, test.ordinal)
+    query = _tests_of(execution_id, wanted).add_columns(duration.label("rank"))
     if after is not None:
-        place = (after.shard, after.submission_id, after.ordinal)
-        query = query.where(tuple_(submission.shard, test.submission_id, test.ordinal) > place)
-    query = query.order_by(submission.shard, test.submission_id, test.ordinal).limit(limit + 1)
-    rows = await fetch(connection, query)
+        former = (*([] if after.duration is None else [-after.duration]), after.shard, after.submission_id)
+        query = query.where(tuple_(*place) > (*former, after.ordinal))
+    rows = await fetch(connection, query.order_by(*place).limit(limit + 1))
     records = [test_record(row) for row in rows[:limit]]
     if len(rows) <= limit:
         return records, None
     last = rows[limit - 1]
-    return records, TestPosition(last["shard"], last["submission_id"], last["ordinal"])
+    rank = last["rank"] if is_by_duration else None
+    return records, TestPosition(rank, last["shard"], last["submission_id"], last["ordinal"])
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -358,6 +388,8 @@ def _tests_of(execution_id: str, wanted: TestFilter) -> Select[Any]:
     if wanted.flaky is not None:
         is_flaky = and_(test.status == TestStatus.PASSED, test.retries > 0)
         query = query.where(is_flaky.is_(True) if wanted.flaky else is_flaky.is_not(True))
+    if wanted.title is not None:
+        query = query.where(test.title == wanted.title)
     if wanted.file is not None:
         query = query.where(test.file == wanted.file)
     if wanted.search is not None:

@@ -6,7 +6,22 @@ from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
-from sqlalchemy import REAL, ColumnElement, Double, Select, Text, any_, cast, func, literal, or_, select, tuple_
+from sqlalchemy import (
+    REAL,
+    ColumnElement,
+    Double,
+    Select,
+    Text,
+    any_,
+    cast,
+    func,
+    literal,
+    or_,
+    select,
+    text,
+    tuple_,
+)
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from orchestrator.errors import NotFound
 from orchestrator.executions.model import Attempt, TestStatus, TestSuite
@@ -69,14 +84,18 @@ class KnownTestFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which tests to list; None leaves a field open.
 
     Attributes:
+        branch: only those that the suite has run there lately, with the numbers of these runs; "" for executions
+            without one. Needs a `test_suite`.
         search: a part of the title or the file, in any case.
         status: of the newest run.
         is_flaky: whether any of the latest runs passed on retry.
     """
 
+    test_id: str | None = None
     search: str | None = None
     file: str | None = None
     test_suite: TestSuite | None = None
+    branch: str | None = None
     status: TestStatus | None = None
     is_flaky: bool | None = None
     is_quarantined: bool | None = None
@@ -90,18 +109,42 @@ class KnownTestPosition(msgspec.Struct, frozen=True):
     test_id: str
 
 
-_TABLE = schema.known_tests.c
 _QUARANTINE = schema.quarantines.c
 _NAME_LENGTH = 120
 
-# What a list is ordered by, as the store compares it; names need not be compared to their end.
-_KEYS: dict[TestOrder, ColumnElement[Any]] = {
-    TestOrder.FAILURE_RATE: _TABLE.failure_rate,
-    TestOrder.FLAKE_RATE: _TABLE.flake_rate,
-    TestOrder.DURATION: func.coalesce(_TABLE.median_ms, cast(-1, REAL)),
-    TestOrder.LAST_RUN: cast(func.extract("epoch", _TABLE.last_run_at), Double),
-    TestOrder.NAME: func.left(func.concat_ws(" ", _TABLE.file, _TABLE.title), _NAME_LENGTH, type_=Text),
-}
+Columns = ReadOnlyColumnCollection[str, Any]
+
+# The same columns from what is remembered of a suite and branch, where skipped runs are left out.
+_ON_BRANCH = text(
+    "SELECT k.tenant_id, k.test_id, k.file, k.title, k.suites, k.first_run_at, k.last_run_at,"
+    "  r.numbers, r.durations, r.outcomes, q.median_ms, q.p95_ms,"
+    "  cast(length(r.outcomes) - length(replace(r.outcomes, 'f', '')) AS real) / length(r.outcomes) AS failure_rate,"
+    "  cast(length(r.outcomes) - length(replace(r.outcomes, 'k', '')) AS real) / length(r.outcomes) AS flake_rate"
+    " FROM suite_branches AS b JOIN test_records AS r USING (suite_branch_id)"
+    " JOIN known_tests AS k ON k.tenant_id = r.tenant_id AND k.test_id = r.test_id"
+    " CROSS JOIN LATERAL (SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY duration) AS median_ms,"
+    "  percentile_disc(0.95) WITHIN GROUP (ORDER BY duration) AS p95_ms FROM unnest(r.durations) AS duration) AS q"
+    " WHERE b.test_suite = :test_suite AND b.branch = :branch"
+)
+
+
+def _columns(wanted: KnownTestFilter) -> Columns:
+    if wanted.branch is None:
+        return schema.known_tests.c
+    bound = _ON_BRANCH.bindparams(test_suite=wanted.test_suite, branch=wanted.branch)
+    return bound.columns(*schema.known_tests.c).subquery("known_tests").c
+
+
+def _key(order: TestOrder, table: Columns) -> ColumnElement[Any]:
+    """What a list is ordered by, as the store compares it; names need not be compared to their end."""
+    keys: dict[TestOrder, ColumnElement[Any]] = {
+        TestOrder.FAILURE_RATE: table.failure_rate,
+        TestOrder.FLAKE_RATE: table.flake_rate,
+        TestOrder.DURATION: func.coalesce(table.median_ms, cast(-1, REAL)),
+        TestOrder.LAST_RUN: cast(func.extract("epoch", table.last_run_at), Double),
+        TestOrder.NAME: func.left(func.concat_ws(" ", table.file, table.title), _NAME_LENGTH, type_=Text),
+    }
+    return keys[order]
 
 
 async def page(
@@ -116,13 +159,15 @@ async def page(
 
     A test whose numbers change while pages are read may come twice or not at all.
     """
-    place = tuple_(_KEYS[order], _TABLE.test_id)
-    query = _where(_selected(_KEYS[order].label("key")), wanted)
+    table = _columns(wanted)
+    key = _key(order, table)
+    place = tuple_(key, table.test_id)
+    query = _where(_selected(table, key.label("key")), table, wanted)
     if order is TestOrder.NAME:
-        query = query.order_by(_KEYS[order], _TABLE.test_id)
+        query = query.order_by(key, table.test_id)
         query = query if after is None else query.where(place > (after.key, after.test_id))
     else:
-        query = query.order_by(_KEYS[order].desc(), _TABLE.test_id.desc())
+        query = query.order_by(key.desc(), table.test_id.desc())
         query = query if after is None else query.where(place < (after.key, after.test_id))
     rows = await fetch(connection, query.limit(limit + 1))
     found = [_known_test(row) for row in rows[:limit]]
@@ -137,35 +182,38 @@ async def get(connection: Connection, test_id: str) -> KnownTest:
     Raises:
         NotFound: no ended execution has run it, or long ago.
     """
-    rows = await fetch(connection, _selected().where(_TABLE.test_id == test_id))
+    table = schema.known_tests.c
+    rows = await fetch(connection, _selected(table).where(table.test_id == test_id))
     if not rows:
         raise NotFound(f"No test {test_id}")
     return _known_test(rows[0])
 
 
-def _selected(*more: ColumnElement[Any]) -> Select[Any]:
+def _selected(table: Columns, *more: ColumnElement[Any]) -> Select[Any]:
     active = (
         select(literal(1))
-        .where(_QUARANTINE.tenant_id == _TABLE.tenant_id, _QUARANTINE.test_id == _TABLE.test_id)
+        .where(_QUARANTINE.tenant_id == table.tenant_id, _QUARANTINE.test_id == table.test_id)
         .where(_QUARANTINE.ended_at.is_(None), _QUARANTINE.expires_at > func.now())
         .exists()
     )
-    return select(schema.known_tests, active.label("is_quarantined"), *more)
+    return select(*table, active.label("is_quarantined"), *more)
 
 
-def _where(query: Select[Any], wanted: KnownTestFilter) -> Select[Any]:
+def _where(query: Select[Any], table: Columns, wanted: KnownTestFilter) -> Select[Any]:
+    if wanted.test_id is not None:
+        query = query.where(table.test_id == wanted.test_id)
     if wanted.search is not None:
-        found = (column.icontains(wanted.search, autoescape=True) for column in (_TABLE.title, _TABLE.file))
+        found = (column.icontains(wanted.search, autoescape=True) for column in (table.title, table.file))
         query = query.where(or_(*found))
     if wanted.file is not None:
-        query = query.where(_TABLE.file == wanted.file)
+        query = query.where(table.file == wanted.file)
     if wanted.test_suite is not None:
-        query = query.where(literal(str(wanted.test_suite)) == any_(_TABLE.suites))
+        query = query.where(literal(str(wanted.test_suite)) == any_(table.suites))
     if wanted.status is not None:
         letters = [letter.value for letter, status in _STATUSES.items() if status is wanted.status]
-        query = query.where(func.left(_TABLE.outcomes, 1).in_(letters))
+        query = query.where(func.left(table.outcomes, 1).in_(letters))
     if wanted.is_flaky is not None:
-        query = query.where(_TABLE.flake_rate > 0 if wanted.is_flaky else _TABLE.flake_rate == 0)
+        query = query.where(table.flake_rate > 0 if wanted.is_flaky else table.flake_rate == 0)
     if wanted.is_quarantined is not None:
         active = query.selected_columns["is_quarantined"]
         query = query.where(active if wanted.is_quarantined else ~active)

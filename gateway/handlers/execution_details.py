@@ -4,8 +4,9 @@ from gateway import paths
 from gateway.calls import Call
 from gateway.handlers.executions import found
 from gateway.wire import listings
+from orchestrator.errors import FieldError, ValidationFailed
 from storage import executions
-from storage.executions import TestFilter, TestPosition
+from storage.executions import TestFilter, TestPosition, TestSort
 
 
 async def tests(call: Call[None, listings.TestQuery]) -> listings.TestPage:
@@ -15,11 +16,15 @@ async def tests(call: Call[None, listings.TestQuery]) -> listings.TestPage:
         shard=query.shard,
         status=query.status,
         flaky=query.flaky,
+        title=query.title,
         file=query.file,
         search=query.search,
         all_attempts=query.attempts == "all",
+        sort=query.sort,
     )
     after = listings.position_of(query.cursor, TestPosition)
+    if after is not None and (after.duration is None) is (query.sort is TestSort.DURATION):
+        raise ValidationFailed(FieldError("cursor", "Must be a nextCursor of a list with the same sort"))
     async with call.services.reader.tenant(call.principal.tenant_id) as connection:
         await found(connection, execution_id)
         records, end = await executions.tests(connection, execution_id, wanted, after=after, limit=query.limit)

@@ -109,6 +109,8 @@ async def page(call: Call[None, wire.ExecutionQuery]) -> wire.ExecutionPage:
         test_suite=query.test_suite,
         environment=query.environment,
         status=query.status,
+        has_ended=query.has_ended,
+        result=query.result,
         branch=query.branch,
         commit=query.commit,
         created_from=query.created_from,

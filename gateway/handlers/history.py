@@ -13,6 +13,8 @@ from storage.suites import SuitePosition
 async def page(call: Call[None, wire.KnownTestQuery]) -> wire.KnownTestPage:
     """The caller's tests, in the order asked for."""
     query = call.query
+    if query.branch is not None and query.test_suite is None:
+        raise ValidationFailed(FieldError("testSuite", "Required with a branch"))
     after = listings.position_of(query.cursor, KnownTestPosition)
     if after is not None and after.order is not query.order:
         raise ValidationFailed(FieldError("cursor", "Must be a nextCursor of a list with the same sort"))

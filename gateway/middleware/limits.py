@@ -4,6 +4,7 @@ A window begins with a token's first request. Where the counters are away nobody
 """
 
 from datetime import UTC, datetime
+from math import ceil
 
 import structlog
 from aiohttp import web
@@ -52,4 +53,6 @@ async def take(request: web.Request, counters: Counters, bucket: str, most: int,
     }
     metrics.observe_limit(bucket, TAKEN if number <= most else REFUSED)
     if number > most:
-        raise RateLimited(f"This token may make {most} requests to {bucket} an hour", retry_after=max(1, left))
+        minutes = max(1, ceil(left / 60))
+        message = f"This token may make {most} requests to {bucket} an hour, and the next one in {minutes} min"
+        raise RateLimited(message, retry_after=max(1, left))

@@ -24,6 +24,7 @@ from orchestrator.executions.model import (
 from orchestrator.executions.plan import Deal, PlanMode
 from orchestrator.jobs.template import LONGEST_VALUE
 from orchestrator.timestamps import to_text, to_text_or_none
+from storage.executions import Result
 
 WEEK_MS = 7 * 24 * 3600 * 1000
 MOST_RETRIES = 100
@@ -207,13 +208,19 @@ class ExecutionQuery(
     msgspec.Struct,
     frozen=True,
     kw_only=True,
-    rename={"test_suite": "testSuite", "created_from": "from", "created_before": "to"},
+    rename={"test_suite": "testSuite", "has_ended": "ended", "created_from": "from", "created_before": "to"},
 ):
-    """Which executions to list; `from` is included, `to` is not."""
+    """Which executions to list; `from` is included, `to` is not.
+
+    `result=failing` lists those that completed with failed tests or incomplete, or could not be carried out;
+    `result=passing` the others that completed.
+    """
 
     test_suite: TestSuite | None = None
     environment: Environment | None = None
     status: ExecutionStatus | None = None
+    has_ended: bool | None = None
+    result: Result | None = None
     branch: SearchText | None = None
     commit: SearchText | None = None
     created_from: Timestamp | None = None

@@ -19,6 +19,7 @@ from storage.known_tests import KnownTestFilter, TestOrder
 
 Rate = Annotated[float, Meta(description="0 to 1")]
 Milliseconds = Annotated[float | None, Meta(description="milliseconds")]
+TestId = Annotated[str, Meta(max_length=64)]
 PointCount = Annotated[int, Meta(ge=0, le=200)]
 
 _RATE_DIGITS = 4
@@ -38,13 +39,25 @@ class KnownTestQuery(
     msgspec.Struct,
     frozen=True,
     kw_only=True,
-    rename={"test_suite": "testSuite", "is_flaky": "flaky", "is_quarantined": "quarantined", "order": "sort"},
+    rename={
+        "test_id": "testId",
+        "test_suite": "testSuite",
+        "is_flaky": "flaky",
+        "is_quarantined": "quarantined",
+        "order": "sort",
+    },
 ):
-    """Which tests to list. `search` is a part of the title or file; `status` is that of the newest run."""
+    """Which tests to list. `search` is a part of the title or file; `status` is that of the newest run.
 
+    With `branch` and `testSuite`, only tests that the suite has run there lately, and the numbers of these runs; an
+    empty `branch` is that of executions without one.
+    """
+
+    test_id: TestId | None = None
     search: SearchText | None = None
     file: FileName | None = None
     test_suite: TestSuite | None = None
+    branch: SearchText | None = None
     status: TestStatus | None = None
     is_flaky: bool | None = None
     is_quarantined: bool | None = None
@@ -55,9 +68,11 @@ class KnownTestQuery(
     def wanted(self) -> KnownTestFilter:
         """As the store knows it."""
         return KnownTestFilter(
+            test_id=self.test_id,
             search=self.search,
             file=self.file,
             test_suite=self.test_suite,
+            branch=self.branch,
             status=self.status,
             is_flaky=self.is_flaky,
             is_quarantined=self.is_quarantined,

@@ -15,23 +15,29 @@ from orchestrator.errors import FieldError, ValidationFailed
 from orchestrator.executions.model import MAX_SHARDS, TestDetails, TestStatus
 from orchestrator.history.model import test_id
 from orchestrator.timestamps import to_text
-from storage.executions import EventRecord, TestRecord
+from storage.executions import EventRecord, TestRecord, TestSort
 
 ShardNumber = Annotated[int, Meta(ge=1, le=MAX_SHARDS)]
 TestPageSize = Annotated[int, Meta(ge=1, le=1000)]
 EventPageSize = Annotated[int, Meta(ge=1, le=1000)]
 FileName = Annotated[str, Meta(max_length=1000)]
+WholeTitle = Annotated[str, Meta(max_length=1000)]
 
 
 class TestQuery(msgspec.Struct, frozen=True, kw_only=True, rename={"search": "q"}):
-    """Which tests to list; `attempts=all` lists those of replaced and late submissions too."""
+    """Which tests to list; `attempts=all` lists those of replaced and late submissions too.
+
+    `title` and `file` are whole, `q` is a part of the title. `sort=duration` lists the longest first.
+    """
 
     shard: ShardNumber | None = None
     status: TestStatus | None = None
     flaky: bool | None = None
+    title: WholeTitle | None = None
     file: FileName | None = None
     search: SearchText | None = None
     attempts: Literal["current", "all"] = "current"
+    sort: TestSort = TestSort.REPORTED
     limit: TestPageSize = 100
     cursor: Cursor | None = None
 
@@ -58,7 +64,7 @@ class Test(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class TestPage(msgspec.Struct, frozen=True, rename="camel"):
-    """Tests in the order of shard, submission and report."""
+    """Tests in the order asked for."""
 
     tests: list[Test]
     next_cursor: str | None

@@ -40,6 +40,28 @@ async def test_filters_and_pages_survive_a_reload(tab: Tab, client: Client) -> N
     await page.get_by_text("c52", exact=True).wait_for()
 
 
+async def test_ended_executions_are_found_behind_many_that_run(tab: Tab, client: Client) -> None:
+    passed, failed = [await client.create(shards=1, testSuite=suite) for suite in ("smoke", "ui")]
+    for _ in range(51):
+        await client.create(shards=1, testSuite="api")
+    await client.submit(passed, 1, [PASSED])
+    await client.submit(failed, 1, [PASSED | {"status": "failed"}], status="failed")
+    page = await tab.open("/")
+    rows = page.locator("tbody tr")
+    await page.get_by_role("row", name="Passed smoke on staging").wait_for()
+    assert await rows.count() == 2
+
+    await page.get_by_label("Outcome").select_option("failing")
+    await page.get_by_role("row", name="Passed smoke on staging").wait_for(state="detached")
+    assert await rows.all_inner_texts() == [await page.get_by_role("row", name="1 failed ui on staging").inner_text()]
+    await page.get_by_label("Outcome").select_option("passing")
+    await page.get_by_role("row", name="Passed smoke on staging").wait_for()
+    await page.get_by_label("Time").select_option("last 24 hours")
+    await page.get_by_role("row", name="Passed smoke on staging").wait_for()
+    assert "days=1" in page.url
+    assert await rows.count() == 1
+
+
 async def test_keys_reach_everything(tab: Tab, client: Client) -> None:
     execution = await client.create(shards=1)
     tests = [PASSED | {"title": f"works {number}"} for number in range(1, 100)]

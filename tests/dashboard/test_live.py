@@ -1,9 +1,13 @@
 """What happens while the page is open is seen without a reload."""
 
+from datetime import UTC, datetime
+from functools import partial
+
 import pytest
 
 from tests.dashboard.conftest import Tab
 from tests.live.client import Client
+from tests.patience import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -20,6 +24,7 @@ ALIKE = FAILED | {
     "error": "TimeoutError: no answer within 5000 ms\n    at pay.spec.js:9:11",
 }
 PASSED = {"title": "logs in", "file": "login.spec.js", "status": "passed", "duration": 20}
+ROUNDING = 0.02
 
 
 async def test_an_execution_starts_runs_and_fails_while_the_page_is_open(tab: Tab, client: Client) -> None:
@@ -74,6 +79,64 @@ async def test_tests_come_in_while_a_shard_runs_and_a_result_that_is_sent_again_
     await tab.see("result 2")
 
 
+async def test_bars_follow_what_shards_have_done(tab: Tab, client: Client) -> None:
+    execution = await client.create(shards=2)
+    path = f"/api/executions/{execution['executionId']}"
+    tests = [PASSED | {"title": f"step {number}"} for number in range(1, 5)]
+    planned = [{"file": test["file"], "title": test["title"]} for test in tests]
+    await client.ask("PUT", f"{path}/plan", {"mode": "queue", "tests": planned})
+    _, lease = await client.ask("POST", f"{path}/claims", {"runnerId": "ci-1"})
+    page = await tab.open("/")
+    working = page.locator(f".shard >> nth={int(lease['shardId']) - 1}")
+    other = page.locator(f".shard >> nth={2 - int(lease['shardId'])}")
+    await page.locator(".shard.running").wait_for()
+
+    async def is_filled(share: float) -> bool:
+        fill, whole = await working.locator(".fill").bounding_box(), await working.bounding_box()
+        return fill is not None and whole is not None and abs(fill["width"] / whole["width"] - share) < ROUNDING
+
+    total = len(lease["tests"])
+    for done, test in enumerate(lease["tests"][:-1], 1):
+        record = {"runnerId": "ci-1", "leaseId": lease["leaseId"], "tests": [PASSED | {"title": test["title"]}]}
+        status, answer = await client.ask("POST", f"{path}/shards/{lease['shardId']}/tests", record)
+        assert (status, answer["accepted"]) == (200, 1), answer
+        await eventually(partial(is_filled, done / total))
+    assert await other.locator(".fill").count() == 0, "nothing moves where nobody works"
+
+
+async def test_lanes_tell_of_lost_shards_replaced_results_and_slow_tests(tab: Tab, client: Client) -> None:
+    execution = await client.create(shards=3)
+    await client.submit(execution, 1, [PASSED, FAILED], status="failed")
+    await client.submit(execution, 1, [PASSED, FAILED | {"status": "passed"}])
+    await client.submit(
+        execution, 2, [PASSED | {"title": f"step {number}", "duration": number} for number in range(30)]
+    )
+    runner = client.at(token=execution["webhookToken"])
+    ended = {"event": "execution.completed", "timestamp": datetime.now(UTC).isoformat()}
+    told = ended | {"executionId": execution["executionId"], "data": {}}
+    status, answer = await runner.ask("POST", execution["webhookUrl"], told)
+    assert status == 200, answer
+
+    page = await tab.open(f"/executions/{execution['executionId']}")
+    first, second, third = [page.locator(".lanes > li").nth(index) for index in range(3)]
+    await third.get_by_text("lost", exact=True).wait_for()
+    lost, track = await third.locator(".span.lost").bounding_box(), await third.locator(".track").bounding_box()
+    replaced, last = first.locator(".mark"), await second.locator(".span").bounding_box()
+    await replaced.wait_for()
+    assert await replaced.count() == 1
+    assert lost is not None
+    assert track is not None
+    assert last is not None
+    assert lost["x"] == track["x"], "all of its time is lost, from the start"
+    assert lost["x"] + lost["width"] >= last["x"], "to the end"
+    assert "a result that was replaced later" in str(await replaced.get_attribute("title"))
+    await first.get_by_text("result 2").wait_for()
+    assert await second.locator(".mark").count() == 0
+    await first.get_by_text("slowest 1.3 s: pays by card").wait_for()
+    await second.get_by_text("slowest 29 ms: step 29").wait_for()
+    assert "28 ms step 28" in str(await second.locator(".span").get_attribute("title"))
+
+
 async def test_an_execution_is_cancelled_from_the_page(tab: Tab, client: Client) -> None:
     execution = await client.create(shards=1)
     page = await tab.open(f"/executions/{execution['executionId']}")
@@ -110,4 +173,4 @@ async def test_tests_of_a_plan_come_in_one_by_one(tab: Tab, client: Client) -> N
     await page.get_by_role("heading", name="Passed smoke on staging").wait_for()
     assert await page.get_by_role("listbox", name="Tests").get_by_role("option").count() == 3
     await page.get_by_role("tab", name="Live feed").click()
-    await page.get_by_role("log").get_by_text("Shard 1 was claimed by ci-1").wait_for()
+    await page.get_by_role("listbox", name="Live feed").get_by_text("Shard 1 was claimed by ci-1").wait_for()

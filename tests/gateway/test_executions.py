@@ -326,6 +326,25 @@ async def test_executions_are_filtered(api: Api, token_for: TokenMaker) -> None:
         assert (await mine.get("/api/executions", params=params)).json["executions"] == []
 
 
+async def test_executions_are_filtered_by_what_came_of_them(api: Api, token_for: TokenMaker) -> None:
+    mine = api.with_token(await token_for(tenant=None))
+    passed, failed, broken, cancelled, running = [await mine.created(shards=1) for _ in range(5)]
+    await mine.submit(passed, tests=[{"title": "pays", "status": "passed"}])
+    await mine.submit(failed, status="failed", tests=[{"title": "pays", "status": "failed"}])
+    await mine.submit(broken, status="error")
+    await mine.delete(f"/api/executions/{cancelled}")
+
+    async def listed(**params: str) -> list[str]:
+        page = (await mine.get("/api/executions", params=params)).json
+        return [execution["executionId"] for execution in page["executions"]]
+
+    assert await listed(ended="true") == [cancelled, broken, failed, passed]
+    assert await listed(ended="false") == [running]
+    assert await listed(result="failing") == [broken, failed]
+    assert await listed(result="failing", status="completed") == [failed]
+    assert await listed(result="passing") == [passed]
+
+
 async def test_wrong_filters_are_named(api: Api) -> None:
     answer = await api.get(
         "/api/executions",

@@ -73,6 +73,8 @@ async def test_tests_can_be_searched_filtered_and_sorted(told: tuple[Api, list[s
     assert len(await titles(api, search="a.js")) == 3
     assert await titles(api, search="%") == []
     assert await titles(api, file="other.js") == []
+    assert await titles(api, testId=id_of(SLOW)) == ["is slow"]
+    assert await titles(api, testId="test_0") == []
     assert sorted(await titles(api, testSuite="ui")) == ["is slow", "logs in"]
     assert await titles(api, status="skipped") == ["is slow"]
     assert await titles(api, status="failed") == []
@@ -83,6 +85,22 @@ async def test_tests_can_be_searched_filtered_and_sorted(told: tuple[Api, list[s
     assert await titles(api, sort="flakeRate", limit="1") == ["logs out"]
     assert await titles(api, sort="duration") == ["is slow", "logs out", "logs in"]
     assert (await titles(api, sort="lastRun"))[-1] == "logs out"
+
+
+async def test_the_tests_of_a_branch_have_the_numbers_of_its_runs(told: tuple[Api, list[str]]) -> None:
+    api, _ = told
+    there = {"testSuite": "ui", "branch": "b"}
+    assert await titles(api, **there) == ["logs in"], "skipped runs count for nothing"
+    [test] = await tests_of(api, **there)
+    assert (test["runs"], test["recent"], test["medianDuration"], test["failureRate"]) == (1, ["passed"], 200, 0)
+    main = {"testSuite": "regression", "branch": "main"}
+    assert await titles(api, **main, sort="duration") == ["is slow", "logs out", "logs in"]
+    assert await titles(api, **main, sort="name", limit="1") == ["is slow"]
+    [worst, *_] = await tests_of(api, **main, sort="flakeRate")
+    assert (worst["title"], worst["flakeRate"]) == ("logs out", 0.5)
+    assert await titles(api, testSuite="regression", branch="") == []
+    answer = await api.get("/api/tests", params={"branch": "main"})
+    assert (answer.status, list(answer.fields)) == (422, ["testSuite"])
 
 
 @pytest.mark.parametrize("sort", ["failureRate", "flakeRate", "duration", "lastRun", "name"])

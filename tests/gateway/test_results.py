@@ -229,6 +229,8 @@ async def test_tests_are_filtered_and_paged(api: Api) -> None:
     assert await titles(file="tests/skipped.spec.js") == ["skipped 1"]
     assert await titles(q="flaky_") == ["Flaky_one"]
     assert await titles(q="%") == []
+    assert await titles(title="failed 1") == ["failed 1"]
+    assert await titles(title="failed") == []
     seen: list[str] = []
     params = {"limit": "4"}
     while True:
@@ -238,6 +240,27 @@ async def test_tests_are_filtered_and_paged(api: Api) -> None:
             break
         params = {"limit": "4", "cursor": page["nextCursor"]}
     assert seen == ["1/1", "1/2", "1/3", "1/4", "1/5", "1/6", "2/1", "2/2", "2/3"]
+
+
+async def test_the_longest_tests_come_first(api: Api) -> None:
+    execution_id = await api.created()
+    path = f"/api/executions/{execution_id}/tests"
+    tests = [{"title": f"takes {took}", "status": "passed", "duration": took} for took in (5, 0.5, 700, 5)]
+    await api.submit(execution_id, "1", tests=[{"title": "takes what it takes", "status": "passed"}, *tests])
+    await api.submit(execution_id, "2", tests=tests[:1])
+
+    seen: list[tuple[str, float | None]] = []
+    params = {"sort": "duration", "limit": "2"}
+    while True:
+        page = (await api.get(path, params=params)).json
+        seen += [(test["shardId"], test["duration"]) for test in page["tests"]]
+        if page["nextCursor"] is None:
+            break
+        params["cursor"] = page["nextCursor"]
+    other = await api.get(path, params={"cursor": params["cursor"]})
+
+    assert seen == [("1", 700), ("1", 5), ("1", 5), ("2", 5), ("1", 0.5), ("1", None)]
+    assert (other.status, list(other.fields)) == (422, ["cursor"])
 
 
 async def test_events_are_read_after_a_number(api: Api) -> None:

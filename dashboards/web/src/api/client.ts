@@ -143,10 +143,11 @@ async function refusal(response: Response): Promise<Refusal | Away> {
   return new Refusal(response.status, code, [message, ...fields].join("; "), requestId);
 }
 
+/** What is undefined or null is left out; an empty text is asked for, such as the branch of executions without one. */
 export function queryText(query: object | undefined): string {
   const given = new URLSearchParams();
   for (const [name, value] of Object.entries(query ?? {})) {
-    if (value !== undefined && value !== null && value !== "") given.set(name, String(value));
+    if (value !== undefined && value !== null) given.set(name, String(value));
   }
   return given.size ? `?${given}` : "";
 }

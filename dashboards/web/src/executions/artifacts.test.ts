@@ -1,6 +1,6 @@
-import { expect, it } from "vitest";
+import { afterEach, expect, it, vi } from "vitest";
 import type { UploadedFile } from "../api/types";
-import { groupsOf, hrefOf } from "./artifacts";
+import { groupsOf, hrefOf, listed } from "./artifacts";
 
 function file(fields: Partial<UploadedFile>): UploadedFile {
   return {
@@ -16,6 +16,23 @@ it("puts names that runners told of beside the files that were uploaded, each on
     ["1", "screenshots", 1, ["b.png"]],
     ["10", "logs", 0, ["a.log"]],
   ]);
+});
+
+afterEach(() => vi.unstubAllGlobals());
+
+it("reads every page of files before it says that one was not uploaded", async () => {
+  const pages: Record<string, object> = {
+    "/artifacts/exec_1": { executionId: "exec_1", shards: { "1": { screenshots: ["late.png"] } }, files: [] },
+    "/api/executions/exec_1/artifacts?limit=1000": { artifacts: [file({})], nextCursor: "c1" },
+    "/api/executions/exec_1/artifacts?limit=1000&cursor=c1": {
+      artifacts: [file({ artifactId: "art_2", name: "late.png" })],
+      nextCursor: null,
+    },
+  };
+  vi.stubGlobal("fetch", async (url: string) => Response.json(pages[url]));
+  const [group] = groupsOf(await listed("exec_1", new AbortController().signal));
+  expect(group?.files.map(({ name }) => name)).toEqual(["a.png", "late.png"]);
+  expect(group?.names).toEqual([]);
 });
 
 it("has no groups without files", () => {

@@ -1,6 +1,9 @@
 /** Files of an execution by shard and kind: uploaded ones, and names that runners told of. */
 
-import type { UploadedFile } from "../api/types";
+import { get } from "../api/client";
+import type { FilePage, UploadedFile } from "../api/types";
+
+const PAGE = 1000;
 
 export interface Listed {
   shards: Record<string, object>;
@@ -16,6 +19,28 @@ export interface FileGroup {
 }
 
 const KINDS = ["screenshots", "videos", "traces", "logs"];
+
+/** All files there are: of a name that is not among them it can be said that it was not uploaded. */
+export async function listed(executionId: string, signal: AbortSignal): Promise<Listed> {
+  const told = get("/artifacts/{executionId}", { ids: { executionId }, signal });
+  const [{ shards }, files] = await Promise.all([told, uploaded(executionId, signal)]);
+  return { shards, files };
+}
+
+async function uploaded(executionId: string, signal: AbortSignal): Promise<UploadedFile[]> {
+  const found: UploadedFile[] = [];
+  let cursor: string | null = null;
+  do {
+    const page: FilePage = await get("/api/executions/{executionId}/artifacts", {
+      ids: { executionId },
+      query: { limit: PAGE, ...(cursor !== null && { cursor }) },
+      signal,
+    });
+    found.push(...page.artifacts);
+    cursor = page.nextCursor;
+  } while (cursor !== null);
+  return found;
+}
 
 /** By shard, and within one in the order of kinds. */
 export function groupsOf({ shards, files }: Listed): FileGroup[] {

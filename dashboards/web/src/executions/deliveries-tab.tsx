@@ -17,18 +17,25 @@ export function DeliveriesTab({ execution }: { execution: Execution }) {
   const page = useLoaded(
     `${executionId} ${cursor}`,
     (signal) => get("/api/executions/{executionId}/deliveries", { ids: { executionId }, query, signal }),
-    EVERY_MS,
+    { everyMs: EVERY_MS },
   );
   if (page.value === null) return <Pending loaded={page} what="the deliveries" />;
   if (page.value.deliveries.length === 0) return <Empty>No webhook was told of this execution.</Empty>;
   return (
     <>
       <DeliveryTable deliveries={page.value.deliveries} changed={page.reload} withWebhook />
-      {page.value.nextCursor !== null && (
-        <button type="button" onClick={() => setCursor(page.value?.nextCursor ?? null)}>
-          Older
-        </button>
-      )}
+      <p className="pages">
+        {cursor !== null && (
+          <button type="button" onClick={() => setCursor(null)}>
+            Newest
+          </button>
+        )}
+        {page.value.nextCursor !== null && (
+          <button type="button" onClick={() => setCursor(page.value?.nextCursor ?? null)}>
+            Older
+          </button>
+        )}
+      </p>
     </>
   );
 }

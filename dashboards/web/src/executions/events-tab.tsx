@@ -1,42 +1,45 @@
 /** The history of an execution, event by event, as it is stored. */
 
+import { memo, useState } from "react";
 import type { LoggedEvent } from "../api/types";
 import { Empty, Text } from "../ui/parts";
+import { VirtualList } from "../ui/virtual-list";
 import { wholeMoment } from "../ui/words";
+import { EventDialog } from "./event-dialog";
 import { eventInWords } from "./event-words";
 
-const LONGEST_JSON = 100_000;
+const ROW_HEIGHT = 32;
 
 export function EventsTab({ events }: { events: readonly LoggedEvent[] }) {
+  const [opened, setOpened] = useState<LoggedEvent | null>(null);
   if (events.length === 0) return <Empty>The log is being read …</Empty>;
   return (
-    <ol className="events">
-      {events.map((event) => (
-        <li key={event.seq} data-seq={event.seq}>
-          <details>
-            <summary>
-              <span className="number">{event.seq}</span>
-              <code>{event.event}</code>
-              <span className="sentence">
-                <Text longest={300}>{eventInWords(event)}</Text>
-              </span>
-              <time className="quiet" dateTime={event.timestamp}>
-                {wholeMoment(event.timestamp)}
-              </time>
-            </summary>
-            <Json value={event.data} />
-          </details>
-        </li>
-      ))}
-    </ol>
+    <>
+      <VirtualList
+        rows={events}
+        rowHeight={ROW_HEIGHT}
+        label="Events"
+        keyOf={(event) => String(event.seq)}
+        open={setOpened}
+        render={(event) => <Row event={event} />}
+      />
+      {opened !== null && <EventDialog event={opened} close={() => setOpened(null)} />}
+    </>
   );
 }
 
-export function Json({ value }: { value: unknown }) {
+/** Kept as it is, for events never change: those that come draw no other row. */
+const Row = memo(function Row({ event }: { event: LoggedEvent }) {
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, and so must be reached by keys
-    <pre className="json" tabIndex={0}>
-      <Text longest={LONGEST_JSON}>{JSON.stringify(value, null, 2)}</Text>
-    </pre>
+    <div className="row event" data-seq={event.seq}>
+      <span className="number">{event.seq}</span>
+      <code>{event.event}</code>
+      <span>
+        <Text longest={300}>{eventInWords(event)}</Text>
+      </span>
+      <time className="quiet" dateTime={event.timestamp}>
+        {wholeMoment(event.timestamp)}
+      </time>
+    </div>
   );
-}
+});

@@ -21,8 +21,10 @@ export function FailuresTab({ seen, execution }: { seen: Seen; execution: Execut
   const { executionId, results } = execution;
   const isOver = isFinished(execution);
   // While it runs, failed tests come with the live stream; afterwards they are read whole.
-  const stored = useLoaded(isOver && results.failed > 0 ? `${executionId} ${execution.seq}` : null, (signal) =>
-    failedTests(executionId, signal),
+  const stored = useLoaded(
+    isOver && results.failed > 0 ? executionId : null,
+    (signal) => failedTests(executionId, signal),
+    { revision: execution.seq },
   );
   const live = useMemo(() => seen.tests.filter((test) => test.status === "failed"), [seen.tests]);
   const tests: readonly TestRow[] = useMemo(() => stored.value?.map(rowOf) ?? live, [stored.value, live]);

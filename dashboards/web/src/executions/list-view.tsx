@@ -15,19 +15,24 @@ import { useNow } from "../ui/use-now";
 import { count, duration, plural, rate } from "../ui/words";
 import { OutcomeBar, ShardBars, totalsInWords } from "./bars";
 import { median, pace } from "./estimate";
-import { isFinished } from "./fold";
 import { running } from "./running";
 import { headline, metadata, verdict } from "./verdict";
 
 const SUITES = ["smoke", "regression", "api", "ui", "all"] as const;
 const ENVIRONMENTS = ["dev", "staging", "production"] as const;
+/** An execution whose tests failed is completed all the same: that it is red is its result. */
+const RESULTS = [
+  ["passing", "passed"],
+  ["failing", "with failures, or broken"],
+] as const;
 const STATUSES = [
   ["completed", "completed"],
   ["failed", "broken"],
   ["cancelled", "cancelled"],
 ] as const;
+const OUTCOMES = [...RESULTS, ...STATUSES];
 const TIMES = [
-  ["1", "last day"],
+  ["1", "last 24 hours"],
   ["7", "last 7 days"],
   ["30", "last 30 days"],
 ] as const;
@@ -36,12 +41,12 @@ const PAGE = 50;
 
 type Suite = (typeof SUITES)[number];
 type Environment = (typeof ENVIRONMENTS)[number];
-type Status = (typeof STATUSES)[number][0];
+type Outcome = (typeof OUTCOMES)[number][0];
 
 interface Filters {
   suite: Suite | "";
   environment: Environment | "";
-  status: Status | "";
+  outcome: Outcome | "";
   branch: string;
   commit: string;
   days: string;
@@ -56,9 +61,9 @@ function filtersOf(query: URLSearchParams): Filters {
   return {
     suite: one("suite", SUITES),
     environment: one("environment", ENVIRONMENTS),
-    status: one(
-      "status",
-      STATUSES.map(([status]) => status),
+    outcome: one(
+      "outcome",
+      OUTCOMES.map(([outcome]) => outcome),
     ),
     branch: query.get("branch") ?? "",
     commit: query.get("commit") ?? "",
@@ -70,9 +75,23 @@ function filtersOf(query: URLSearchParams): Filters {
   };
 }
 
-/** Midnight so many days ago: the same all day, so that a page keeps its place. */
-function since(days: string): string {
-  return new Date(Math.floor(Date.now() / DAY_MS) * DAY_MS - (Number(days) - 1) * DAY_MS).toISOString();
+/** The part of the server's query that filters ask for, at this moment. */
+function asked(filters: Filters, now: number) {
+  const { outcome, days } = filters;
+  const result = RESULTS.find(([one]) => one === outcome)?.[0];
+  const status = STATUSES.find(([one]) => one === outcome)?.[0];
+  return {
+    limit: PAGE,
+    ended: true,
+    ...(filters.suite && { testSuite: filters.suite }),
+    ...(filters.environment && { environment: filters.environment }),
+    ...(result && { result }),
+    ...(status && { status }),
+    ...(filters.branch && { branch: filters.branch }),
+    ...(filters.commit && { commit: filters.commit }),
+    ...(days && { from: new Date(now - Number(days) * DAY_MS).toISOString() }),
+    ...(filters.cursor && { cursor: filters.cursor }),
+  };
 }
 
 export function ListView() {
@@ -81,18 +100,11 @@ export function ListView() {
   const { ended } = useStore(running);
   useTitle("Executions");
 
-  const asked = {
-    limit: PAGE,
-    ...(filters.suite && { testSuite: filters.suite }),
-    ...(filters.environment && { environment: filters.environment }),
-    ...(filters.status && { status: filters.status }),
-    ...(filters.branch && { branch: filters.branch }),
-    ...(filters.commit && { commit: filters.commit }),
-    ...(filters.days && { from: since(filters.days) }),
-    ...(filters.cursor && { cursor: filters.cursor }),
-  };
-  const page = useLoaded(`${JSON.stringify(asked)} ${filters.cursor === "" ? ended : ""}`, (signal) =>
-    get("/api/executions", { query: asked, signal }),
+  // What ends comes before the first page, and changes no other.
+  const page = useLoaded(
+    JSON.stringify(filters),
+    (signal) => get("/api/executions", { query: asked(filters, Date.now()), signal }),
+    { revision: filters.cursor === "" ? ended : 0 },
   );
   const filter = useCallback(
     (changes: Record<string, string | null>) => change({ ...changes, cursor: null }),
@@ -135,11 +147,11 @@ export function ListView() {
               choose={(environment) => filter({ environment })}
             />
             <Choice
-              label="Status"
-              all="any status"
-              value={filters.status}
-              options={STATUSES}
-              choose={(status) => filter({ status })}
+              label="Outcome"
+              all="any outcome"
+              value={filters.outcome}
+              options={OUTCOMES}
+              choose={(outcome) => filter({ outcome })}
             />
             <Choice
               label="Time"
@@ -156,7 +168,7 @@ export function ListView() {
           </search>
         </div>
         <Pending loaded={page} what="executions" />
-        {page.value !== null && <Ended executions={page.value.executions.filter(isFinished)} isFiltered={isFiltered} />}
+        {page.value !== null && <Ended executions={page.value.executions} isFiltered={isFiltered} />}
         <Pages next={page.value?.nextCursor} />
       </section>
     </div>

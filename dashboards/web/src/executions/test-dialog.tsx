@@ -1,31 +1,26 @@
-/** One test of an execution: its error, every attempt there was, and what its runner told besides. */
+/** One test of an execution: its error, every attempt there was with its files, and what its runner told besides. */
 
 import { get } from "../api/client";
-import type { Test } from "../api/types";
+import type { Test, UploadedFile } from "../api/types";
 import { Outcomes } from "../history/outcomes";
 import { Link } from "../ui/link";
 import { Dialog, Loading, Text, Trouble } from "../ui/parts";
 import { Badge } from "../ui/sign";
 import { useLoaded } from "../ui/use-loaded";
 import { duration, percent } from "../ui/words";
+import { ArtifactFile } from "./artifact-file";
 import type { TestRow } from "./test-book";
+import { fitsUrl, isOf, reportsOf } from "./test-reports";
 import { isFlaky, TEST_TONES } from "./verdict";
 
 const LONGEST_ERROR = 50_000;
-const LONGEST_SEARCH = 255;
-const LONGEST_FILE = 1000;
+const MOST_FILES = 200;
+/** Links to files end after a while. */
+const LINKS_MS = 8 * 60_000;
 
 export function TestDialog({ executionId, test, close }: { executionId: string; test: TestRow; close: () => void }) {
-  const query = {
-    attempts: "all" as const,
-    q: searchable(test.title),
-    ...(test.file && test.file.length <= LONGEST_FILE && { file: test.file }),
-    limit: 100,
-  };
-  const found = useLoaded(`${executionId} ${test.key}`, async (signal) => {
-    const page = await get("/api/executions/{executionId}/tests", { ids: { executionId }, query, signal });
-    return page.tests.filter((one) => one.title === test.title);
-  });
+  const found = useLoaded(`${executionId} ${test.key}`, (signal) => reportsOf(executionId, test, signal));
+  const files = useFiles(executionId, test);
   const reports = found.value ?? [];
   return (
     <Dialog wide title={<Text longest={1000}>{test.title}</Text>} close={close}>
@@ -41,9 +36,13 @@ export function TestDialog({ executionId, test, close }: { executionId: string; 
       {found.error !== null && <Trouble error={found.error} retry={found.reload} />}
       {found.loading && <Loading what="its attempts" />}
       <ol className="attempts">
-        {reports.map((report) => (
+        {reports.map((report, index) => (
           <li key={`${report.submissionId} ${report.ordinal}`}>
-            <Report report={report} several={reports.length > 1} />
+            <Report
+              report={report}
+              several={reports.length > 1}
+              files={isLastOfShard(reports, index) ? files.filter((file) => file.shardId === report.shardId) : []}
+            />
           </li>
         ))}
       </ol>
@@ -52,14 +51,28 @@ export function TestDialog({ executionId, test, close }: { executionId: string; 
   );
 }
 
+/** Files are bound to a shard, not to one of its results: they are shown with the last of them. */
+function isLastOfShard(reports: readonly Test[], index: number): boolean {
+  return !reports.slice(index + 1).some((later) => later.shardId === reports[index]?.shardId);
+}
+
+function useFiles(executionId: string, test: TestRow): readonly UploadedFile[] {
+  const query = { test: test.title, limit: MOST_FILES };
+  const loaded = useLoaded(
+    fitsUrl(test.title) ? `${executionId} ${test.title}` : null,
+    (signal) => get("/api/executions/{executionId}/artifacts", { ids: { executionId }, query, signal }),
+    { everyMs: LINKS_MS },
+  );
+  return (
+    loaded.value?.artifacts.filter((file) => file.file === null || isOf(test)({ ...file, title: test.title })) ?? []
+  );
+}
+
 /** How it went before; nothing while no execution with it has ended. */
-function History({ test }: { test: Test }) {
-  const query = { search: searchable(test.title), limit: 50 };
-  const known = useLoaded(test.testId, async (signal) => {
-    const page = await get("/api/tests", { query, signal });
-    return page.tests.find((one) => one.testId === test.testId) ?? null;
-  }).value;
-  if (known === null) return null;
+function History({ test: { testId } }: { test: Test }) {
+  const page = useLoaded(testId, (signal) => get("/api/tests", { query: { testId }, signal }));
+  const known = page.value?.tests[0];
+  if (known === undefined) return null;
   return (
     <p className="history">
       <Outcomes recent={known.recent} />
@@ -71,14 +84,11 @@ function History({ test }: { test: Test }) {
   );
 }
 
-/** As much of a title as can be searched for. */
-function searchable(title: string): string {
-  return [...title].slice(0, LONGEST_SEARCH).join("");
-}
-
-function Report({ report, several }: { report: Test; several: boolean }) {
+function Report({ report, several, files }: { report: Test; several: boolean; files: readonly UploadedFile[] }) {
   const { details } = report;
   const tries = details?.attempts ?? [];
+  const last = Math.max(report.retries ?? 0, tries.length) + 1;
+  const isShown = (attempt: number | null) => attempt !== null && (attempt <= tries.length || attempt === last);
   return (
     <article>
       {several && (
@@ -95,17 +105,20 @@ function Report({ report, several }: { report: Test; several: boolean }) {
             <span className="quiet">{duration(attempt.duration)}</span>
           </p>
           {attempt.error != null && <ErrorText text={attempt.error} />}
+          <Files files={files.filter((file) => file.attempt === index + 1)} />
         </div>
       ))}
       <div className="attempt">
         <p>
-          {(report.retries ?? 0) > 0 && <span className="quiet">Attempt {(report.retries ?? 0) + 1}, the last </span>}
+          {last > 1 && <span className="quiet">Attempt {last}, the last </span>}
           <Badge tone={TEST_TONES[report.status]} word={report.status} />{" "}
           {isFlaky(report) && <Badge tone="flaky" word="flaky" />}{" "}
           <span className="quiet">{duration(report.duration)}</span>
         </p>
         {report.error !== null && <ErrorText text={report.error} />}
+        <Files files={files.filter((file) => file.attempt === last)} />
       </div>
+      <Files files={files.filter((file) => !isShown(file.attempt))} />
       {report.tags.length > 0 && (
         <p className="tags">
           {report.tags.map((tag) => (
@@ -134,6 +147,19 @@ function Report({ report, several }: { report: Test; several: boolean }) {
         </table>
       )}
     </article>
+  );
+}
+
+function Files({ files }: { files: readonly UploadedFile[] }) {
+  if (files.length === 0) return null;
+  return (
+    <ul className="files" aria-label="Files">
+      {files.map((file) => (
+        <li key={file.artifactId}>
+          <ArtifactFile file={file} withTest={false} />
+        </li>
+      ))}
+    </ul>
   );
 }
 

@@ -1,4 +1,4 @@
-/** A lane a shard: when it began and ended, how it came out, its slowest tests, and what went before a second result. */
+/** A lane a shard: when it began and ended, how it came out, its slowest tests, and results that were replaced. */
 
 import { useMemo, useState } from "react";
 import { get } from "../api/client";
@@ -11,19 +11,16 @@ import { useNow } from "../ui/use-now";
 import { clock, duration, plural, visible } from "../ui/words";
 import { isEnded, Mix, shardInWords, totalsInWords } from "./bars";
 import { eventInWords } from "./event-words";
-import { isFinished } from "./fold";
 import { type Scale, scaleOf, ticks } from "./scale";
 import { SHARD_TONES } from "./verdict";
 import type { Seen } from "./watch";
 
 const FEW = 12;
-/** A test that takes less of its shard's time than this cannot be seen in its lane. */
-const SMALLEST_SHARE = 0.02;
+const SLOWEST = 5;
 
 export function Timeline({ seen, execution }: { seen: Seen; execution: Execution }) {
   const now = useNow();
   const [all, setAll] = useState(false);
-  const slowest = useSlowest(execution);
   const marks = useMemo(() => marksOf(seen.events), [seen.events]);
   const scale = scaleOf(execution, now);
   if (scale === null) return null;
@@ -45,10 +42,10 @@ export function Timeline({ seen, execution }: { seen: Seen; execution: Execution
         {shown.map((shard) => (
           <Lane
             key={shard.shardId}
+            executionId={execution.executionId}
             shard={shard}
             scale={scale}
             now={now}
-            slowest={slowest.get(shard.shardId) ?? []}
             marks={marks.get(shard.shardId) ?? []}
           />
         ))}
@@ -73,21 +70,22 @@ function mostTelling(shards: readonly Shard[]): readonly Shard[] {
 }
 
 interface LaneProps {
+  executionId: string;
   shard: Shard;
   scale: Scale;
   now: number;
-  slowest: readonly Test[];
   marks: readonly LoggedEvent[];
 }
 
-function Lane({ shard, scale, now, slowest, marks }: LaneProps) {
+function Lane({ executionId, shard, scale, now, marks }: LaneProps) {
   const [, change] = useQuery();
+  const slowest = useSlowest(executionId, shard);
   const { tone, word } = SHARD_TONES[shard.status];
-  const begin = shard.startedAt === null ? null : Date.parse(shard.startedAt);
+  const begin = beginOf(shard, scale);
   const end = shard.completedAt === null ? now : Date.parse(shard.completedAt);
   const left = begin === null ? 0 : scale.at(begin);
   const width = begin === null ? 0 : Math.max(scale.at(end) - left, 0.004);
-  const length = shard.duration ?? (begin === null ? 0 : end - begin);
+  const length = shard.duration ?? (shard.startedAt === null ? null : end - Date.parse(shard.startedAt));
   return (
     <li>
       <button type="button" className="lane" onClick={() => change({ tab: "tests", shard: shard.shardId })}>
@@ -101,19 +99,17 @@ function Lane({ shard, scale, now, slowest, marks }: LaneProps) {
             <span
               className={`span ${tone}`}
               style={{ left: `${left * 100}%`, width: `${width * 100}%` }}
-              title={`${clock(begin)} to ${shard.completedAt === null ? "now" : clock(end)}\n${totalsInWords(shard.results)}`}
+              title={[
+                shard.startedAt === null
+                  ? `${word}, with no sign of its start`
+                  : `${clock(begin)} to ${shard.completedAt === null ? "now" : clock(end)}`,
+                totalsInWords(shard.results),
+                slowestInWords(slowest),
+              ]
+                .join("\n")
+                .trim()}
             >
               {isEnded(shard) && <Mix totals={shard.results} />}
-              {slowest
-                .filter((test) => length > 0 && (test.duration ?? 0) / length >= SMALLEST_SHARE)
-                .map((test) => (
-                  <span
-                    key={`${test.submissionId} ${test.ordinal}`}
-                    className="slow"
-                    style={{ width: `${(100 * (test.duration ?? 0)) / length}%` }}
-                    title={`${visible(test.title, 200)}\n${duration(test.duration)}`}
-                  />
-                ))}
             </span>
           )}
           {marks.map((event) => (
@@ -127,7 +123,7 @@ function Lane({ shard, scale, now, slowest, marks }: LaneProps) {
         </span>
         <span className="lane-words" aria-hidden="true">
           <span>{word}</span>
-          <span>{begin === null ? "" : duration(length)}</span>
+          {length !== null && <span>{duration(length)}</span>}
           {shard.results.failed > 0 && <span className="bad">{shard.results.failed} failed</span>}
           {shard.plan !== undefined && shard.status === "running" && (
             <span>
@@ -142,8 +138,16 @@ function Lane({ shard, scale, now, slowest, marks }: LaneProps) {
           )}
         </span>
       </button>
+      {slowest.length > 0 && <p className="unseen">Slowest: {slowestInWords(slowest)}</p>}
     </li>
   );
+}
+
+/** Where its span begins; of one that was lost before it began, all the time is lost. Null while there is none. */
+function beginOf({ status, startedAt, completedAt }: Shard, scale: Scale): number | null {
+  if (startedAt !== null) return Date.parse(startedAt);
+  if (status === "lost") return scale.begin;
+  return completedAt === null ? null : Date.parse(completedAt);
 }
 
 function isEarly(event: LoggedEvent): boolean {
@@ -171,17 +175,18 @@ function markInWords(event: LoggedEvent): string {
   return `${clock(event.timestamp)}: ${event.event === "shard.completed" ? "a result that was replaced later" : eventInWords(event)}`;
 }
 
-/** The slowest tests of the execution, by shard; looked for again when shards have ended. */
-function useSlowest(execution: Execution): Map<string, Test[]> {
-  const { executionId, progress } = execution;
-  const round = isFinished(execution) ? `end ${execution.seq}` : progress.shardsCompleted;
-  const key = execution.results.total > 0 ? `${executionId} ${round}` : null;
-  const report = useLoaded(key, (signal) => get("/reports/{executionId}", { ids: { executionId }, signal }));
-  const [last, setLast] = useState<readonly Test[]>([]);
-  if (report.value !== null && report.value.slowestTests !== last) setLast(report.value.slowestTests);
-  return useMemo(() => {
-    const byShard = new Map<string, Test[]>();
-    for (const test of last) byShard.set(test.shardId, [...(byShard.get(test.shardId) ?? []), test]);
-    return byShard;
-  }, [last]);
+/** The slowest tests of a shard; looked for again when it has another result. */
+function useSlowest(executionId: string, shard: Shard): readonly Test[] {
+  const query = { shard: Number(shard.shardId), sort: "duration" as const, limit: SLOWEST };
+  const page = useLoaded(
+    isEnded(shard) ? `${executionId} ${shard.shardId}` : null,
+    (signal) => get("/api/executions/{executionId}/tests", { ids: { executionId }, query, signal }),
+    { revision: shard.attempts },
+  );
+  return page.value?.tests.filter((test) => test.duration !== null) ?? [];
+}
+
+/** No test says when it ran: what took long is told, and nothing drawn where it may not have been. */
+function slowestInWords(tests: readonly Test[]): string {
+  return tests.map((test) => `${duration(test.duration)} ${visible(test.title, 200)}`).join("\n");
 }

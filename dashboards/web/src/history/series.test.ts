@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import type { SuitePoint } from "../api/types";
+import type { SuitePoint, TestRun } from "../api/types";
 import { inWords } from "./outcomes";
-import { seriesOf } from "./series";
+import { seriesOf, testSeriesOf } from "./series";
 
 function point(executionId: string, fields: Partial<SuitePoint>): SuitePoint {
   return {
@@ -29,4 +29,19 @@ it("goes from the oldest to the newest, without those that were called off", () 
 it("says in words how runs ended", () => {
   expect(inWords(["passed", "failed", "passed"])).toBe("Latest 3 runs: 2 passed, 1 failed");
   expect(inWords([])).toBe("Latest 0 runs: none");
+});
+
+it("counts the flaky ones of the ten runs up to each", () => {
+  const run = (number: number) =>
+    ({
+      executionId: `exec_${number}`,
+      endedAt: new Date(number).toISOString(),
+      duration: number,
+      flaky: number <= 2,
+    }) as TestRun;
+  const newestFirst = Array.from({ length: 12 }, (_, index) => run(12 - index));
+  const series = testSeriesOf(newestFirst);
+  expect(series.flaky).toEqual([1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 1, 0]);
+  expect(series.durations).toEqual(series.moments);
+  expect(series.executionIds[0]).toBe("exec_1");
 });

@@ -1,6 +1,9 @@
-/** What charts of a suite draw, from its latest executions. */
+/** What charts of a suite draw, from its latest executions; and those of a test, from its latest runs. */
 
-import type { SuitePoint } from "../api/types";
+import type { SuitePoint, TestRun } from "../api/types";
+
+/** A run is flaky or not: only several together have a rate that can rise and fall. */
+const WINDOW = 10;
 
 export interface Series {
   executionIds: readonly string[];
@@ -23,5 +26,28 @@ export function seriesOf(points: readonly SuitePoint[]): Series {
     durations: told.map((point) => point.duration),
     failed: told.map((point) => point.results.failed),
     flaky: told.map((point) => point.results.flaky),
+  };
+}
+
+export interface TestSeries {
+  executionIds: readonly string[];
+  /** In ms, rising. */
+  moments: readonly number[];
+  /** In ms. */
+  durations: readonly (number | null)[];
+  /** How many were flaky of each run and those before it, `WINDOW` together. */
+  flaky: readonly number[];
+}
+
+/** Runs that come newest first, oldest first. */
+export function testSeriesOf(runs: readonly TestRun[]): TestSeries {
+  const rising = [...runs].reverse();
+  return {
+    executionIds: rising.map((run) => run.executionId),
+    moments: rising.map((run) => Date.parse(run.endedAt)),
+    durations: rising.map((run) => run.duration),
+    flaky: rising.map(
+      (_, index) => rising.slice(Math.max(index + 1 - WINDOW, 0), index + 1).filter((run) => run.flaky).length,
+    ),
   };
 }

@@ -1,8 +1,8 @@
 /** Suites over time, a card for each branch they run on; and one suite on one branch, with its worst tests. */
 
-import { useMemo, useState } from "react";
+import { useMemo } from "react";
 import { get } from "../api/client";
-import type { SuiteBranch } from "../api/types";
+import type { KnownTest, SuiteBranch } from "../api/types";
 import { running } from "../executions/running";
 import { go, useQuery } from "../router";
 import { Chart } from "../ui/chart";
@@ -12,13 +12,17 @@ import { Ago, Empty, Pending, Text, useTitle } from "../ui/parts";
 import { Search } from "../ui/search";
 import { useStore } from "../ui/store";
 import { useLoaded } from "../ui/use-loaded";
-import { count, duration, percent, plural } from "../ui/words";
+import { duration, percent, plural, whole } from "../ui/words";
 import { seriesOf } from "./series";
+import { TestChart, type TestCurve } from "./test-chart";
 import { TestTable } from "./test-table";
 
 const FEW_POINTS = 30;
 const MANY_POINTS = 100;
-const WORST = 10;
+const MOST_WORST = 10;
+const CHARTED = 4;
+/** What is told of single tests needs many rows, and changes little with one execution more. */
+const REST_MS = 10_000;
 
 /** Where a suite on a branch is looked at; an empty branch is that of executions without one. */
 function hrefOf({ testSuite, branch }: SuiteBranch): string {
@@ -31,8 +35,10 @@ export function SuitesView() {
   const branch = query.get("branch") ?? "";
   const cursor = useCursor();
   const asked = { points: FEW_POINTS, limit: 20, ...(branch !== "" && { branch }), ...cursor };
-  const page = useLoaded(`${JSON.stringify(asked)} ${ended}`, (signal) => get("/api/suites", { query: asked, signal }));
-  const last = useLast(page.value?.suites ?? null);
+  const page = useLoaded(JSON.stringify(asked), (signal) => get("/api/suites", { query: asked, signal }), {
+    revision: ended,
+  });
+  const suites = page.value?.suites ?? null;
   useTitle("Suites");
   return (
     <div className="view">
@@ -47,10 +53,10 @@ export function SuitesView() {
           />
         </search>
       </div>
-      {last === null && <Pending loaded={page} what="the suites" />}
-      {last?.length === 0 && <Empty>No execution of a suite has ended yet.</Empty>}
+      <Pending loaded={page} what="the suites" />
+      {suites?.length === 0 && <Empty>No execution of a suite has ended yet.</Empty>}
       <ul className="cards suites">
-        {last?.map((suite) => (
+        {suites?.map((suite) => (
           <li key={`${suite.testSuite} ${suite.branch}`} className="suite">
             <h2>
               <Link href={hrefOf(suite)} className="name">
@@ -75,10 +81,10 @@ export function SuiteView({ suite }: { suite: string }) {
   const testSuite = suite as SuiteBranch["testSuite"];
   const branch = query.get("branch");
   const asked = { testSuite, points: MANY_POINTS, limit: 1, ...(branch !== null && { branch }) };
-  const page = useLoaded(`${JSON.stringify(asked)} ${ended}`, (signal) => get("/api/suites", { query: asked, signal }));
-  const found = useLast(page.value?.suites ?? null)?.[0];
-  const flaky = useWorst(testSuite, "flakeRate", ended);
-  const slow = useWorst(testSuite, "duration", ended);
+  const page = useLoaded(JSON.stringify(asked), (signal) => get("/api/suites", { query: asked, signal }), {
+    revision: ended,
+  });
+  const found = page.value?.suites[0];
   useTitle(`${suite} suite`);
 
   if (found === undefined) {
@@ -97,8 +103,8 @@ export function SuiteView({ suite }: { suite: string }) {
         </p>
       </header>
       <Charts suite={found} height={180} />
-      <Worst title="Flakiest tests" tests={flaky.filter((test) => test.flakeRate > 0)} none="No test is flaky." />
-      <Worst title="Slowest tests" tests={slow} none="No test has run." />
+      <Worst {...WORST.flaky} suite={found} />
+      <Worst {...WORST.slow} suite={found} />
       <p>
         <Link href={`/tests?suite=${found.testSuite}`}>All tests of this suite</Link>
       </p>
@@ -106,32 +112,48 @@ export function SuiteView({ suite }: { suite: string }) {
   );
 }
 
-function useWorst(testSuite: SuiteBranch["testSuite"], sort: "flakeRate" | "duration", round: number) {
-  const query = { testSuite, sort, limit: WORST };
-  const page = useLoaded(`${testSuite} ${sort} ${round}`, (signal) => get("/api/tests", { query, signal }));
-  return useLast(page.value?.tests ?? null) ?? [];
-}
-
-/** What was there last, while it is loaded anew. */
-function useLast<T>(value: T | null): T | null {
-  const [last, setLast] = useState<T | null>(null);
-  if (value !== null && value !== last) setLast(value);
-  return value ?? last;
-}
-
-function Worst({
-  title,
-  tests,
-  none,
-}: {
+interface Kind {
   title: string;
-  tests: Parameters<typeof TestTable>[0]["tests"];
   none: string;
-}) {
+  sort: "flakeRate" | "duration";
+  isIt: (test: KnownTest) => boolean;
+  draws: TestCurve;
+}
+
+const WORST: Record<"flaky" | "slow", Kind> = {
+  flaky: {
+    ...{ title: "Flakiest tests", none: "No test is flaky.", sort: "flakeRate", draws: "flaky" },
+    isIt: (test) => test.flakeRate > 0,
+  },
+  slow: {
+    ...{ title: "Slowest tests", none: "No test has run.", sort: "duration", draws: "durations" },
+    isIt: (test) => test.medianDuration !== null,
+  },
+};
+
+/** The worst tests of a suite on its branch, in a table, and the first of them over time. */
+function Worst({ title, none, sort, isIt, draws, suite }: Kind & { suite: SuiteBranch }) {
+  const query = { testSuite: suite.testSuite, branch: suite.branch ?? "", sort, limit: MOST_WORST };
+  const page = useLoaded(JSON.stringify(query), (signal) => get("/api/tests", { query, signal }), {
+    restMs: REST_MS,
+    revision: useStore(running).ended,
+  });
+  const tests = page.value?.tests.filter(isIt);
   return (
     <section aria-label={title}>
       <h2>{title}</h2>
-      {tests.length === 0 ? <Empty>{none}</Empty> : <TestTable title={title} tests={tests} />}
+      <Pending loaded={page} what="tests" />
+      {tests?.length === 0 && <Empty>{none}</Empty>}
+      {tests !== undefined && tests.length > 0 && (
+        <>
+          <TestTable title={title} tests={tests} />
+          <div className="charts">
+            {tests.slice(0, CHARTED).map((test) => (
+              <TestChart key={test.testId} test={test} branch={suite.branch} draws={draws} />
+            ))}
+          </div>
+        </>
+      )}
     </section>
   );
 }
@@ -164,8 +186,4 @@ function Charts({ suite, height }: { suite: SuiteBranch; height: number }) {
       <Chart {...shared} title="Failed and flaky tests" lines={troubles} inWords={whole} />
     </div>
   );
-}
-
-function whole(value: number): string {
-  return Number.isInteger(value) ? count(value) : "";
 }

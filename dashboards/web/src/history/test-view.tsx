@@ -15,6 +15,7 @@ import { useLoaded } from "../ui/use-loaded";
 import { duration, percent, plural } from "../ui/words";
 import { Outcomes } from "./outcomes";
 import { QuarantinePanel } from "./quarantine-panel";
+import { testSeriesOf } from "./series";
 import { BranchName } from "./suites-view";
 import { trend } from "./test-table";
 
@@ -109,14 +110,10 @@ function Runs({ testId }: { testId: string }) {
 
 function Durations({ runs }: { runs: readonly TestRun[] }) {
   const drawn = useMemo(() => {
-    const rising = [...runs].reverse();
-    return {
-      moments: rising.map((run) => Date.parse(run.endedAt)),
-      lines: [{ name: "took", colour: "--running-bar", values: rising.map((run) => run.duration) }],
-      ids: rising.map((run) => run.executionId),
-    };
+    const { executionIds, moments, durations } = testSeriesOf(runs);
+    return { executionIds, moments, lines: [{ name: "took", colour: "--running-bar", values: durations }] };
   }, [runs]);
-  const open = (index: number) => go(`/executions/${drawn.ids[index]}`);
+  const open = (index: number) => go(`/executions/${drawn.executionIds[index]}`);
   return <Chart title="Duration" moments={drawn.moments} lines={drawn.lines} inWords={duration} open={open} />;
 }
 
@@ -130,10 +127,7 @@ function RunTable({ runs }: { runs: readonly TestRun[] }) {
             <th scope="col">Outcome</th>
             <th scope="col">Execution</th>
             <th scope="col">Branch</th>
-            <th scope="col">Error</th>
-            <th scope="col" className="figure">
-              Attempts
-            </th>
+            <th scope="col">Attempts and errors</th>
             <th scope="col" className="figure">
               Took
             </th>
@@ -159,8 +153,9 @@ function RunTable({ runs }: { runs: readonly TestRun[] }) {
                 <td>
                   <BranchName branch={run.branch} />
                 </td>
-                <td className="error-cell">{run.error !== null && <Text longest={300}>{run.error}</Text>}</td>
-                <td className="figure">{run.retries + 1}</td>
+                <td className="error-cell">
+                  <Attempts run={run} />
+                </td>
                 <td className="figure">{duration(run.duration)}</td>
                 <td className="figure">
                   <Ago at={run.endedAt} />
@@ -171,5 +166,32 @@ function RunTable({ runs }: { runs: readonly TestRun[] }) {
         </tbody>
       </table>
     </div>
+  );
+}
+
+/** Every try of a run, in order; of those that its runner did not tell of, that there were any. */
+function Attempts({ run }: { run: TestRun }) {
+  const { status, duration: took, error, retries } = run;
+  const untold = retries - run.attempts.length;
+  const tries = [...run.attempts, { status, duration: took, error }];
+  if (tries.length === 1 && untold <= 0) return error === null ? null : <Text longest={300}>{error}</Text>;
+  return (
+    <>
+      {untold > 0 && <p>{plural(untold, "attempt")} before, of which nothing was told</p>}
+      <ol className="tries" aria-label="Attempts">
+        {tries.map((attempt, index) => (
+          // biome-ignore lint/suspicious/noArrayIndexKey: attempts have no other name than their place
+          <li key={index}>
+            <Badge tone={TEST_TONES[attempt.status]} word={attempt.status} /> {duration(attempt.duration)}
+            {attempt.error != null && (
+              <>
+                {" "}
+                <Text longest={300}>{attempt.error}</Text>
+              </>
+            )}
+          </li>
+        ))}
+      </ol>
+    </>
   );
 }

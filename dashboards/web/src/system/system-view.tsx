@@ -19,7 +19,7 @@ export function SystemView() {
       const [text, trouble] = await Promise.all([metricsText(signal), readiness(signal)]);
       return { at: Date.now(), metrics: parse(text), trouble };
     },
-    EVERY_MS,
+    { everyMs: EVERY_MS },
   );
   const look = loaded.value;
   const before = useFormer(look);

@@ -3,6 +3,8 @@
 import { useEffect, useId, useRef, useState } from "react";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
+import { Link } from "./link";
+import { Text } from "./parts";
 import { shortMoment, wholeMoment } from "./words";
 
 export interface Line {
@@ -15,6 +17,8 @@ export interface Line {
 
 interface Props {
   title: string;
+  /** Where the title leads, if it is more than a title. */
+  href?: string;
   /** In ms, rising. */
   moments: readonly number[];
   lines: readonly Line[];
@@ -26,9 +30,10 @@ interface Props {
   open?: (index: number) => void;
 }
 
+const LONGEST_TITLE = 120;
 const DARK = "(prefers-color-scheme: dark)";
 
-export function Chart({ title, moments, lines, inWords, most, height = 150, open }: Props) {
+export function Chart({ title, href, moments, lines, inWords, most, height = 150, open }: Props) {
   const room = useRef<HTMLDivElement>(null);
   const id = useId();
   const scheme = useScheme();
@@ -95,11 +100,12 @@ export function Chart({ title, moments, lines, inWords, most, height = 150, open
     };
   }, [moments, lines, most, height, scheme]);
 
+  const name = <Text longest={LONGEST_TITLE}>{title}</Text>;
   const shown = pointed ?? moments.length - 1;
   return (
     <figure className="chart card" aria-labelledby={id}>
       <figcaption>
-        <h3 id={id}>{title}</h3>
+        <h3 id={id}>{href === undefined ? name : <Link href={href}>{name}</Link>}</h3>
         {moments[shown] !== undefined && (
           <p className="quiet" aria-hidden="true">
             {lines.map((line) => (
@@ -114,7 +120,7 @@ export function Chart({ title, moments, lines, inWords, most, height = 150, open
       </figcaption>
       <div ref={room} className={open === undefined ? "plot" : "plot opens"} style={{ height }} aria-hidden="true" />
       <table className="unseen">
-        <caption>{title}</caption>
+        <caption>{name}</caption>
         <thead>
           <tr>
             <th scope="col">Ended</th>

@@ -16,6 +16,9 @@ export function Search(props: {
   const field = useRef<HTMLInputElement>(null);
   const id = useId();
   const sent = useRef(value);
+  // A view that changes by the second has another `change` each time, which is no reason to wait any longer.
+  const latest = useRef(change);
+  latest.current = change;
 
   useEffect(() => {
     if (value !== sent.current) {
@@ -28,10 +31,10 @@ export function Search(props: {
     if (typed === sent.current) return;
     const timer = setTimeout(() => {
       sent.current = typed;
-      change(typed);
+      latest.current(typed);
     }, PAUSE_MS);
     return () => clearTimeout(timer);
-  }, [typed, change]);
+  }, [typed]);
 
   useEffect(() => {
     function press(event: KeyboardEvent): void {

@@ -1,9 +1,9 @@
 /** Something from the server that a view needs: loaded, kept while it is loaded anew, and tried again. */
 
 import { useCallback, useEffect, useRef, useState } from "react";
-import { Away } from "../api/client";
+import { Loader, type Pace } from "./loader";
 
-const RETRY_MS = 2000;
+const REST_MS = 1000;
 
 export interface Loaded<T> {
   value: T | null;
@@ -13,52 +13,59 @@ export interface Loaded<T> {
   reload: () => void;
 }
 
+interface Terms extends Partial<Pace> {
+  /** Another one says that it has changed: it is loaded again, and what is shown stays until then. */
+  revision?: string | number;
+}
+
 /**
  * @param key tells what is loaded: another key is another thing, and null is nothing.
  * @param load is called with a signal that ends it when nobody waits any more.
- * @param everyMs loads it again so often while the page is looked at; 0: only when told to.
  */
-export function useLoaded<T>(key: string | null, load: (signal: AbortSignal) => Promise<T>, everyMs = 0): Loaded<T> {
-  const [state, setState] = useState<{ key: string | null; value: T | null; error: Error | null; loading: boolean }>({
-    ...{ key, value: null, error: null, loading: key !== null },
+export function useLoaded<T>(
+  key: string | null,
+  load: (signal: AbortSignal) => Promise<T>,
+  { everyMs = 0, restMs = REST_MS, revision = "" }: Terms = {},
+): Loaded<T> {
+  const [state, setState] = useState<{ key: string | null; value: T | null; error: Error | null }>({
+    ...{ key, value: null, error: null },
   });
-  const [round, setRound] = useState(0);
   const latest = useRef(load);
   latest.current = load;
+  const loader = useRef<Loader<T> | null>(null);
+  const known = useRef(revision);
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: `round` asks for another load
+  // Before the next effect: another thing is loaded anew anyway, whatever its revision.
+  useEffect(() => {
+    if (known.current !== revision) loader.current?.renew();
+    known.current = revision;
+  }, [revision]);
+
   useEffect(() => {
     if (key === null) return;
-    const controller = new AbortController();
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const again = () => {
-      if (document.visibilityState === "visible") setRound((value) => value + 1);
-      else timer = setTimeout(again, RETRY_MS);
-    };
-    latest.current(controller.signal).then(
-      (value) => {
-        if (controller.signal.aborted) return;
-        setState({ key, value, error: null, loading: false });
-        if (everyMs > 0) timer = setTimeout(again, everyMs);
-      },
-      (error: Error) => {
-        if (controller.signal.aborted) return;
-        setState((former) => ({ key, value: former.key === key ? former.value : null, error, loading: false }));
-        if (error instanceof Away || everyMs > 0) timer = setTimeout(again, Math.max(RETRY_MS, everyMs));
-      },
+    const started = new Loader<T>(
+      (signal) => latest.current(signal),
+      (outcome) =>
+        setState((former) => ({
+          ...{ key, value: former.key === key ? former.value : null, error: null },
+          ...outcome,
+        })),
+      { everyMs, restMs },
     );
+    loader.current = started;
+    started.now();
     return () => {
-      controller.abort();
-      clearTimeout(timer);
+      loader.current = null;
+      started.stop();
     };
-  }, [key, everyMs, round]);
+  }, [key, everyMs, restMs]);
 
-  const reload = useCallback(() => setRound((value) => value + 1), []);
+  const reload = useCallback(() => loader.current?.now(), []);
   const isCurrent = state.key === key;
   return {
     value: isCurrent ? state.value : null,
     error: isCurrent ? state.error : null,
-    loading: isCurrent ? state.loading : key !== null,
+    loading: key !== null && !(isCurrent && (state.value !== null || state.error !== null)),
     reload,
   };
 }

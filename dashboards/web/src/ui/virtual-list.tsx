@@ -14,9 +14,11 @@ interface Props<T> {
   /** Enter, or a click. */
   open: (row: T) => void;
   header?: ReactNode;
+  /** New rows come before all others: those in sight stay where they are, unless the newest are looked at. */
+  growsAtTop?: boolean;
 }
 
-export function VirtualList<T>({ rows, rowHeight, label, keyOf, render, open, header }: Props<T>) {
+export function VirtualList<T>({ rows, rowHeight, label, keyOf, render, open, header, growsAtTop }: Props<T>) {
   const body = useRef<HTMLDivElement>(null);
   const [top, setTop] = useState(0);
   const [height, setHeight] = useState(600);
@@ -29,6 +31,16 @@ export function VirtualList<T>({ rows, rowHeight, label, keyOf, render, open, he
     observer.observe(element);
     return () => observer.disconnect();
   }, []);
+
+  const newest = useRef<string | undefined>(undefined);
+  useLayoutEffect(() => {
+    if (!growsAtTop) return;
+    const come = rows.findIndex((row) => keyOf(row) === newest.current);
+    newest.current = rows[0] && keyOf(rows[0]);
+    if (come <= 0) return;
+    setCurrent((value) => value + come);
+    if (body.current !== null && body.current.scrollTop > 0) body.current.scrollTop += come * rowHeight;
+  }, [rows, growsAtTop, keyOf, rowHeight]);
 
   useEffect(() => setCurrent((value) => Math.min(value, Math.max(rows.length - 1, 0))), [rows.length]);
 

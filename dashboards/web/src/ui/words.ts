@@ -97,3 +97,8 @@ export function bytes(size: number): string {
   const value = size / 1000 ** power;
   return `${power === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${UNITS[power]}`;
 }
+
+/** A number of things; nothing for what is between two numbers, as scales have it. */
+export function whole(value: number): string {
+  return Number.isInteger(value) ? count(value) : "";
+}

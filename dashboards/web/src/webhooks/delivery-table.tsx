@@ -3,7 +3,7 @@
 import { useState } from "react";
 import { ask, get } from "../api/client";
 import type { Delivery } from "../api/types";
-import { Json } from "../executions/events-tab";
+import { Json } from "../ui/json";
 import { Link } from "../ui/link";
 import { Ago, Dialog, Pending, Text, Trouble } from "../ui/parts";
 import { Badge } from "../ui/sign";

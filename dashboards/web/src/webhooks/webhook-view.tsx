@@ -1,6 +1,6 @@
 /** One webhook: what it is told, how it fares, what was sent, and what can be done about it. */
 
-import { useState } from "react";
+import { useCallback, useEffect, useRef, useState } from "react";
 import { ask, get } from "../api/client";
 import type { DeliveryStatus, Webhook, WebhookEvent } from "../api/types";
 import { useQuery } from "../router";
@@ -13,7 +13,9 @@ import { duration, plural } from "../ui/words";
 import { DeliveryTable } from "./delivery-table";
 import { health } from "./health";
 
-const EVERY_MS = 3000;
+const DELIVERIES_MS = 3000;
+// Seldom, as for the list; what was sent is under no limit.
+const WEBHOOK_MS = 600_000;
 const STATUSES: readonly (readonly [DeliveryStatus, string])[] = [
   ["pending", "waiting"],
   ["delivered", "delivered"],
@@ -24,11 +26,25 @@ const DAY_MS = 24 * 3600 * 1000;
 
 export function WebhookView({ webhookId }: { webhookId: string }) {
   const ids = { webhookId };
-  const loaded = useLoaded(webhookId, (signal) => get("/api/webhooks/{webhookId}", { ids, signal }));
+  const loaded = useLoaded(webhookId, (signal) => get("/api/webhooks/{webhookId}", { ids, signal }), {
+    everyMs: WEBHOOK_MS,
+  });
   const webhook = loaded.value;
+  const { reload } = loaded;
+  const acted = useRef(false);
+  /** After what somebody did, how it fares is asked for at once, and again when what was sent then has arrived. */
+  const changed = useCallback(() => {
+    acted.current = true;
+    reload();
+  }, [reload]);
+  const settled = useCallback(() => {
+    if (acted.current) reload();
+    acted.current = false;
+  }, [reload]);
   useTitle(webhook?.url ?? "Webhook");
 
-  if (webhook === null) return <Pending loaded={loaded} what="the webhook" />;
+  const pending = <Pending loaded={loaded} what="the webhook" />;
+  if (webhook === null) return pending;
   const { tone, word } = health(webhook);
   return (
     <div className="view">
@@ -49,10 +65,11 @@ export function WebhookView({ webhookId }: { webhookId: string }) {
             <Text longest={1000}>{webhook.statusReason}</Text>
           </p>
         )}
+        {pending}
         <About webhook={webhook} />
-        <Actions webhook={webhook} changed={loaded.reload} />
+        <Actions webhook={webhook} changed={changed} />
       </header>
-      <Log webhook={webhook} changed={loaded.reload} />
+      <Log webhook={webhook} changed={changed} settled={settled} />
     </div>
   );
 }
@@ -171,6 +188,9 @@ function Actions({ webhook, changed }: { webhook: Webhook; changed: () => void }
       <button type="button" disabled={busy} onClick={() => void act(pauseOrResume)}>
         {isActive ? "Pause" : "Make active"}
       </button>
+      <button type="button" onClick={changed}>
+        Refresh
+      </button>
       <p role="status">{said !== null && <Text longest={500}>{said}</Text>}</p>
       {sampling && (
         <Dialog title="Send an example of" close={() => setSampling(false)}>
@@ -189,7 +209,7 @@ function Actions({ webhook, changed }: { webhook: Webhook; changed: () => void }
   );
 }
 
-function Log({ webhook, changed }: { webhook: Webhook; changed: () => void }) {
+function Log({ webhook, changed, settled }: { webhook: Webhook; changed: () => void; settled: () => void }) {
   const ids = { webhookId: webhook.webhookId };
   const [query, change] = useQuery();
   const status = STATUSES.find(([one]) => one === query.get("status"))?.[0] ?? "";
@@ -204,8 +224,15 @@ function Log({ webhook, changed }: { webhook: Webhook; changed: () => void }) {
   const page = useLoaded(
     `${webhook.webhookId} ${JSON.stringify(asked)}`,
     (signal) => get("/api/webhooks/{webhookId}/deliveries", { ids, query: asked, signal }),
-    EVERY_MS,
+    { everyMs: DELIVERIES_MS },
   );
+  const deliveries = page.value?.deliveries ?? [];
+  const isWaiting = deliveries.some((delivery) => delivery.status === "pending");
+  const outcomes = deliveries.map((delivery) => `${delivery.deliveryId} ${delivery.attemptCount}`).join();
+  // biome-ignore lint/correctness/useExhaustiveDependencies: with other outcomes it may fare otherwise
+  useEffect(() => {
+    if (!isWaiting) settled();
+  }, [outcomes, isWaiting, settled]);
 
   return (
     <section aria-labelledby="log">

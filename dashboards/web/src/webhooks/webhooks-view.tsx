@@ -10,7 +10,7 @@ import { useLoaded } from "../ui/use-loaded";
 import { health } from "./health";
 
 // Seldom, for looking at webhooks counts against the same limit of requests an hour as changing them.
-const EVERY_MS = 300_000;
+const EVERY_MS = 600_000;
 const STATUSES = [
   ["active", "active"],
   ["inactive", "paused"],
@@ -22,7 +22,9 @@ export function WebhooksView() {
   const status = STATUSES.find(([one]) => one === query.get("status"))?.[0] ?? "";
   const cursor = useCursor();
   const asked = { limit: 50, ...(status !== "" && { status }), ...cursor };
-  const page = useLoaded(JSON.stringify(asked), (signal) => get("/api/webhooks", { query: asked, signal }), EVERY_MS);
+  const page = useLoaded(JSON.stringify(asked), (signal) => get("/api/webhooks", { query: asked, signal }), {
+    everyMs: EVERY_MS,
+  });
   useTitle("Webhooks");
 
   return (
@@ -38,7 +40,7 @@ export function WebhooksView() {
             choose={(one) => change({ status: one, cursor: null })}
           />
           <button type="button" onClick={page.reload}>
-            Look again
+            Refresh
           </button>
         </search>
       </div>
