@@ -113,7 +113,7 @@ async def test_no_event_is_lost_where_the_state_is_read_before_the_events_come(t
 
     await page.get_by_role("option", name="pays").wait_for(state="detached")
     await page.get_by_role("tab", name="Live feed").click()
-    feed = page.get_by_role("log").get_by_role("listitem")
+    feed = page.get_by_role("listbox", name="Live feed").get_by_role("option")
     await feed.filter(has_text="Shard 1 was claimed by ci-1").wait_for()
     await feed.filter(has_text="Shard 2").first.wait_for()
     await page.get_by_role("tab", name="Events").click()

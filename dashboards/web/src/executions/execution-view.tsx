@@ -201,7 +201,9 @@ function Running({ execution }: { execution: Execution }) {
       )}
       {execution.deadline !== null && (
         <Fact name="Ends by">
-          <span title={wholeMoment(execution.deadline)}>{duration(Date.parse(execution.deadline) - now)}</span>
+          <span title={wholeMoment(execution.deadline)}>
+            {duration(Math.max(0, Date.parse(execution.deadline) - now))}
+          </span>
         </Fact>
       )}
     </>

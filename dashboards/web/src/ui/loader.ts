@@ -1,6 +1,6 @@
 /** Loads something over and over: one load at a time, and whoever asks during one gets another one afterwards. */
 
-import { Away } from "../api/client";
+import { isPassing } from "../api/client";
 
 const RETRY_MS = 2000;
 
@@ -70,7 +70,7 @@ export class Loader<T> {
       if (!this.#controller.signal.aborted) this.told({ value });
     } catch (error) {
       if (!this.#controller.signal.aborted) this.told({ error: error as Error });
-      if (error instanceof Away || everyMs > 0) again = Math.max(RETRY_MS, everyMs);
+      if (isPassing(error) || everyMs > 0) again = Math.max(RETRY_MS, everyMs);
     }
     this.#isLoading = false;
     if (again > 0) this.#plan(Date.now() + again);
