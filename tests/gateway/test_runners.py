@@ -229,6 +229,23 @@ async def test_only_what_failed_or_is_missing_is_planned_again(api: Api) -> None
     )
 
 
+async def test_who_plans_a_rerun_later_is_not_told_of_what_it_leaves_out(newcomer: Api) -> None:
+    former = await newcomer.created(1)
+    await newcomer.submit(former, "1", tests=[*results(TESTS[:2], "failed"), *results(TESTS[2:])])
+    execution_id = await planned(newcomer, rerunOf=former)
+
+    again = await plan(newcomer, execution_id, mode="queue", tests=TESTS, rerunOf=former)
+    less = await plan(newcomer, execution_id, mode="queue", tests=TESTS[1:])
+
+    assert (again.status, again.json["tests"], again.json["differs"]) == (200, 2, None)
+    assert less.json["differs"] == {
+        "missing": 1,
+        "missingTests": [TESTS[0]],
+        "unexpected": 0,
+        "unexpectedTests": [],
+    }
+
+
 async def test_results_sent_at_once_count_for_the_plan_too(api: Api) -> None:
     execution_id = await planned(api, "static", shards=1)
     await api.submit(execution_id, "1", tests=results(TESTS[:10]))
@@ -337,6 +354,9 @@ async def test_a_plan_knows_how_long_tests_took_and_which_are_in_quarantine(newc
 
     shown = (await newcomer.get(f"/api/executions/{execution_id}/plan")).json
     assert (shown["knownTests"], shown["expectedDuration"]) == (12, 78_000)
+    later = (await plan(newcomer, execution_id, mode="static", tests=TESTS)).json
+    held_by_name = {"file": "tests/test_3.py", "title": "test_2"}
+    assert shown["quarantined"] == later["quarantined"] == [held_by_name]
     claimed = await claim(newcomer, execution_id)
     assert [one["title"] for one in claimed["tests"] if one.get("quarantined")] == ["test_2"]
     assert {one["expectedDuration"] for one in claimed["tests"]} == {1000 * number for number in range(1, 13)}

@@ -9,7 +9,7 @@ from orchestrator.history.gate import FORMER_EXECUTIONS, Evidence
 from storage import executions, gate
 from storage.gate import Baseline
 from storage.postgres import DirectConnection, Reader
-from tests.ended import ago, digest_all, ended, ran
+from tests.ended import ago, digest_all, ended, planned, ran
 
 
 async def compared(
@@ -62,6 +62,20 @@ async def test_former_executions_are_the_latest_that_ended_before_and_were_not_c
     await digest_all(connection)
     baseline, _ = await compared(reader, tenant, execution_id)
     assert [one.execution_id for one in baseline.executions] == before[:1:-1]
+
+
+async def test_a_rerun_is_no_measure_for_others(reader: Reader, connection: DirectConnection, tenant: int) -> None:
+    whole = await ended(connection, tenant, [ran("one", "failed"), ran("two")], at=ago(5), duration_ms=5000)
+    again = await ended(connection, tenant, [ran("one", "failed")], at=ago(4), duration_ms=10)
+    await planned(connection, again, [ran("one")], rerun_of=whole)
+    await digest_all(connection)
+    execution_id = await ended(connection, tenant, [ran("one")])
+    baseline, known = await compared(reader, tenant, execution_id)
+    assert [one.execution_id for one in baseline.executions] == [whole]
+    assert known.former_durations_ms == [5000]
+    assert [test.title for test in known.missing or ()] == ["two"]
+    _, of_rerun = await compared(reader, tenant, again)
+    assert of_rerun.missing is None
 
 
 async def test_durations_and_missing_tests_are_those_of_completed_executions(
