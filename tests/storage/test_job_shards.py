@@ -45,7 +45,7 @@ async def managed(connection: DirectConnection, tenant: int, shards: int, *, ret
     for number in range(1, shards + 1):
         await connection.execute(
             "INSERT INTO shards (execution_id, number, tenant_id, status, total, passed, failed, skipped, flaky,"
-            " attempts, streaming) VALUES ($1, $2, $3, 'pending', 0, 0, 0, 0, 0, 0, false)",
+            " attempts, streamed) VALUES ($1, $2, $3, 'pending', 0, 0, 0, 0, 0, 0, false)",
             *(execution_id, number, tenant),
         )
         await connection.execute(
@@ -114,6 +114,21 @@ async def test_a_dead_runners_shard_waits_again_and_the_former_attempt_writes_no
     assert await state(undone, execution_id) is ShardState.LOST
     [lost] = [one for one in await job_shards.lost(undone) if one.key.execution_id == execution_id]
     assert (lost.key, lost.reason) == (second, "it died too")
+
+
+async def test_one_that_never_begins_waits_longer_each_time_and_not_for_ever(
+    undone: DirectConnection, tenant: int
+) -> None:
+    execution_id = await managed(undone, tenant, 1, retries=0)
+    pauses = []
+    for _ in range(job_shards.MOST_FALSE_STARTS):
+        assert await state(undone, execution_id) is ShardState.WAITING
+        [placed] = await job_shards.place(undone, [(execution_id, 1)])
+        await job_shards.lapse(undone, placed.key, "it died at once")
+        assert (execution_id, 1) not in await turns(undone, 0)
+        pauses.append(await undone.fetchval("SELECT extract(epoch FROM max(queued_at) - now())::int FROM job_shards"))
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60, 60]
+    assert await state(undone, execution_id) is ShardState.LOST
 
 
 async def test_one_that_never_began_waits_again_for_nothing(undone: DirectConnection, tenant: int) -> None:
