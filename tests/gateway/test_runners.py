@@ -256,6 +256,33 @@ async def test_results_sent_at_once_count_for_the_plan_too(api: Api) -> None:
     assert (state["plan"]["reported"], state["plan"]["missing"]) == (10, 2)
 
 
+async def test_of_each_shard_it_is_told_what_it_has_of_the_plan(api: Api) -> None:
+    execution_id = await planned(api, "static")
+    first, second = [await claim(api, execution_id, f"runner {shard}", shardId=shard) for shard in "12"]
+    extra = {"file": "tests/test_new.py", "title": "test_new"}
+    await stream(api, execution_id, first, results([*first["tests"][1:], extra]))
+    await stream(api, execution_id, second, results(second["tests"]))
+    one = {"planned": len(first["tests"]), "reported": len(first["tests"]) - 1, "missing": 0, "unexpected": 1}
+    other = {"planned": len(second["tests"]), "reported": len(second["tests"]), "missing": 0, "unexpected": 0}
+
+    running = await api.state(execution_id)
+    for shard in ("1", "2"):
+        await close(api, execution_id, shard, runnerId=f"runner {shard}")
+    ended = await api.state(execution_id)
+
+    assert [shard["plan"] for shard in running["shardResults"]] == [
+        one | {"runnerId": "runner 1"},
+        other | {"runnerId": "runner 2"},
+    ]
+    one["missing"] = 1
+    assert [shard["plan"] for shard in ended["shardResults"]] == [one | {"runnerId": None}, other | {"runnerId": None}]
+    log = (await api.get(f"/api/executions/{execution_id}/events")).json["events"]
+    assert [event["data"]["plan"] for event in log if event["event"] == "shard.completed"] == [one, other]
+    [completed] = [event["data"] for event in log if event["event"] == "execution.completed"]
+    assert [shard["plan"] for shard in completed["shardResults"]] == [one, other]
+    assert (completed["plan"]["missing"], completed["plan"]["unexpected"]) == (1, 1)
+
+
 async def test_the_log_tells_of_plan_and_leases(api: Api) -> None:
     execution_id = await planned(api, "static", shards=1)
     claimed = await claim(api, execution_id)
