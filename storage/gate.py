@@ -7,7 +7,7 @@ import msgspec
 
 from orchestrator.executions import source
 from orchestrator.executions.model import Execution, ExecutionStatus, ShardStatus
-from orchestrator.history.gate import FORMER_EXECUTIONS, MAIN_BRANCHES, Evidence, NamedTest
+from orchestrator.history.gate import FORMER_EXECUTIONS, Evidence, NamedTest
 from orchestrator.timestamps import milliseconds
 from storage import history, plans
 from storage.current_tests import CURRENT_TESTS, REPORTED
@@ -40,11 +40,12 @@ async def baseline(connection: Connection, execution: Execution, branch: str | N
         execution: that is compared.
         branch: with this branch, and no other; None for the above.
     """
-    own = source.of(execution.metadata).branch or ""
+    tested = source.of(execution.metadata)
+    own = tested.branch or ""
     if branch is not None:
         return Baseline(branch, await _former(connection, execution, branch))
-    if own and own not in MAIN_BRANCHES:
-        for main in MAIN_BRANCHES:
+    if own and own not in tested.main_branches:
+        for main in tested.main_branches:
             found = await _former(connection, execution, main)
             if found:
                 return Baseline(main, found)

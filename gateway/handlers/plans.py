@@ -21,7 +21,6 @@ from orchestrator.executions.model import Execution, TestStatus
 from orchestrator.executions.plan import Deal, Plan, PlanMode
 from orchestrator.executions.planning import Known, PlannedTest, Rules, UnitOrder
 from orchestrator.history.estimates import expected
-from orchestrator.history.gate import MAIN_BRANCHES
 from orchestrator.history.model import Past, test_id
 from orchestrator.timestamps import to_text
 from storage import executions, history, plans
@@ -129,7 +128,8 @@ def _rules(body: wire.MakePlan, execution: Execution) -> Rules:
 async def _known(connection: Connection, execution: Execution, tests: Sequence[PlannedTest]) -> list[Known]:
     """What is known of each test from former executions of the suite: on this branch, else on the main one."""
     test_ids = await asyncio.to_thread(lambda: [test_id(test.file, test.title) for test in tests])
-    branches = dict.fromkeys((source.of(execution.metadata).branch or "", *MAIN_BRANCHES, ""))
+    tested = source.of(execution.metadata)
+    branches = dict.fromkeys((tested.branch or "", *tested.main_branches, ""))
     past = await history.past(connection, execution.test_suite, list(branches), test_ids)
     quarantined = await history.quarantined(connection, test_ids)
     nothing = Past((), last_failed=False)

@@ -15,8 +15,6 @@ from orchestrator.errors import FieldError, ValidationFailed
 
 FORMER_EXECUTIONS = 10
 """With how many former executions of the baseline an execution is compared."""
-MAIN_BRANCHES = ("main", "master", "trunk", "develop")
-"""Other branches are compared with the first of these that has former executions of the suite."""
 DEFAULT_RULES = "incomplete=0,new_failures=0"
 
 

@@ -51,6 +51,21 @@ async def test_the_main_branch_is_compared_with_or_else_its_own(
     assert await compared_with(reader, tenant, execution_id, "other") == ("other", former.count("other"))
 
 
+@pytest.mark.parametrize(("own", "expected"), [("feature", "release"), ("release", "release"), ("main", "release")])
+async def test_an_execution_may_say_which_branch_is_the_main_one(
+    reader: Reader, connection: DirectConnection, tenant: int, own: str, expected: str
+) -> None:
+    for branch in ("main", "release"):
+        await ended(connection, tenant, [ran("one")], branch=branch, at=ago(5))
+    await digest_all(connection)
+    execution_id = await ended(connection, tenant, [ran("one")], branch=own)
+    await connection.execute(
+        "UPDATE executions SET metadata = $2 WHERE execution_id = $1",
+        *(execution_id, f'{{"branch":"{own}","defaultBranch":"release"}}'),
+    )
+    assert await compared_with(reader, tenant, execution_id) == (expected, 1)
+
+
 async def test_former_executions_are_the_latest_that_ended_before_and_were_not_cancelled(
     reader: Reader, connection: DirectConnection, tenant: int
 ) -> None:
