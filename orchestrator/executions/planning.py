@@ -104,8 +104,10 @@ def draw(tests: Sequence[PlannedTest], known: Sequence[Known], rules: Rules, now
     for mine in dealt:
         bounds.append(bounds[-1] + len(mine))
     units, first = [], 0
+    files: dict[str, int] = {}
     for piece in ordered:
-        units.append(Unit(first, len(piece.places), piece.expected_ms))
+        file = files.setdefault(piece.file, len(files))
+        units.append(Unit(first, len(piece.places), piece.expected_ms, file))
         first += len(piece.places)
     manifest = tuple(
         msgspec.structs.replace(

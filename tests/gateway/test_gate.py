@@ -118,7 +118,7 @@ async def test_planned_tests_that_were_not_reported_make_an_execution_incomplete
     execution_id = await planned(newcomer, "static", shards=1)
     claimed = await claim(newcomer, execution_id)
     await stream(newcomer, execution_id, claimed, results(claimed["tests"][:10]))
-    await close(newcomer, execution_id, "1")
+    await close(newcomer, execution_id, "1", runnerId="a")
     verdict = await gate(newcomer, execution_id, rules="incomplete=0,missing=0")
     incomplete, missing = verdict["rules"]
     assert (incomplete["value"], incomplete["passed"]) == (1, False)

@@ -53,6 +53,20 @@ body = {"executionId": OTHER, "shardId": "1", "status": "completed", "tests": [{
 print("writes", send("/api/results", body), send("/api/results", body | {"executionId": execution}))
 """
 
+CLAIMS = """
+import json, os, urllib.request
+
+def send(method, path, body):
+    headers = {"Authorization": "Bearer " + os.environ["TMS_TOKEN"], "Content-Type": "application/json"}
+    url = os.environ["TMS_URL"] + "/api/executions/" + os.environ["TMS_EXECUTION"] + path
+    return urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode(), headers, method=method))
+
+send("PUT", "/plan", {"mode": "queue", "tests": [{"file": "a.py", "title": "one"}]})
+send("POST", "/claims", {"runnerId": "its own"})
+raise SystemExit(3)
+"""
+"""Claims a test, and ends without a word of it."""
+
 TAKES_PART = """
 import os, pathlib, sys, time
 import pytest
@@ -138,6 +152,16 @@ async def test_pytest_that_takes_part_works_on_the_shard_that_it_was_started_for
     tests = (await newcomer.get(f"/api/executions/{execution_id}/tests")).json["tests"]
     assert sorted(test["shardId"] for test in tests) == ["1", "2"]
     assert all(f"in {test['shardId']}" in test["error"] for test in tests)
+
+
+async def test_the_end_of_a_command_ends_no_shard_that_its_own_runner_has_claimed(newcomer: Api) -> None:
+    await registered(newcomer, "claims", job(CLAIMS))
+    execution_id = await run(newcomer, "claims")
+    state = await ended(newcomer, execution_id)
+    assert "the command ended with 3" in await output(newcomer, execution_id)
+    [shard] = state["shardResults"]
+    assert (shard["status"], shard["plan"]["runnerId"]) == ("running", "its own")
+    await newcomer.delete(f"/api/executions/{execution_id}")
 
 
 async def test_cancelling_ends_all_processes_of_the_shard(newcomer: Api) -> None:
