@@ -12,6 +12,9 @@ from typing import Any, Self, TypeVar
 import ray
 import structlog
 from prometheus_client import Metric
+
+# Ray's own libraries take these from there; it has no other name for what a single node has.
+from ray._private.state import available_resources_per_node, total_resources_per_node
 from ray.exceptions import RayError
 
 from actors.execution_owner import ExecutionOwner, OwnerSettings
@@ -21,6 +24,7 @@ from actors.shard_scheduler import SchedulerSettings, ShardScheduler
 from actors.webhook_courier import CourierSettings, WebhookCourier
 from orchestrator.errors import Unavailable
 from orchestrator.jobs.model import Resources
+from orchestrator.jobs.queue import Node
 from orchestrator.webhooks.model import Outcome
 
 log = structlog.get_logger(__name__)
@@ -191,9 +195,11 @@ class RunnerHandle:
 class RayNodes:
     """The nodes of the cluster that this process has joined, for the scheduler, which is an actor itself."""
 
-    async def free(self) -> dict[str, float]:
-        """Amounts of resources that nobody uses."""
-        return dict(await asyncio.to_thread(ray.available_resources))
+    async def look(self) -> list[Node]:
+        """Each node, with its resources."""
+        totals = await asyncio.to_thread(total_resources_per_node)
+        free = await asyncio.to_thread(available_resources_per_node)
+        return [Node(free.get(node, {}), total) for node, total in totals.items()]
 
     def start(self, name: str, resources: Resources, settings: RunnerSettings) -> RunnerHandle:
         """Have a runner made where these resources are.

@@ -45,7 +45,14 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
             "TMS_SHARD": str(self.key.shard),
             "TMS_SHARDS": str(self.shards),
         }
-        return passed_on | self.environment | ours
+        return passed_on | self.environment | self._pytest_options() | ours
+
+    def _pytest_options(self) -> dict[str, str]:
+        """`pytest --tms` is to work on this shard, and not on one that the server picks."""
+        if "--tms" not in self.command():
+            return {}
+        options = [self.environment.get("PYTEST_ADDOPTS", ""), f"--tms-shard {self.key.shard}"]
+        return {"PYTEST_ADDOPTS": " ".join(filter(None, options))}
 
     def _values(self) -> dict[str, str]:
         """What stands for the placeholders."""

@@ -58,7 +58,10 @@ class _Request(msgspec.Struct, frozen=True):
 
 
 class ShardReporter:
-    """Tells of one attempt of a shard; a context, for its connections."""
+    """Tells of one attempt of a shard; a context, for its connections.
+
+    It names itself: what it says of a shard that a command's own runner has claimed ends nothing of that runner's.
+    """
 
     def __init__(self, access: Access, key: Key) -> None:
         self._access = access
@@ -102,7 +105,11 @@ class ShardReporter:
         """
         contents = await asyncio.to_thread(_read, reports, folder)
         path = f"/api/executions/{self._key.execution_id}/reports"
-        params = {"shardId": str(self._key.shard), "exitCode": str(exit_code)}
+        params = {
+            "shardId": str(self._key.shard),
+            "exitCode": str(exit_code),
+            "runnerId": self._key.runner_id,
+        }
         await self._send(_Request(path, self._access.token, once="reports", params=params, files=contents))
 
     async def end(self, status: str, about: dict[str, object]) -> None:
@@ -118,6 +125,7 @@ class ShardReporter:
         body = {
             "executionId": self._key.execution_id,
             "shardId": str(self._key.shard),
+            "runnerId": self._key.runner_id,
             "status": status,
             "metadata": about | {"attempt": self._key.attempt},
         }

@@ -7,10 +7,11 @@ to the scheduler that made them: Ray ends them with it, and what they ran is run
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
+from time import monotonic
 from typing import Protocol
 
 import msgspec
@@ -26,7 +27,7 @@ from orchestrator.errors import TMSError, Unavailable
 from orchestrator.identity import shard_tokens, webhook_tokens
 from orchestrator.jobs import environment, queue
 from orchestrator.jobs.model import Resources
-from orchestrator.jobs.queue import Waiting
+from orchestrator.jobs.queue import Node, Waiting
 from storage import job_shards, postgres
 from storage.job_shards import Key, LostShard, Placed
 
@@ -36,6 +37,8 @@ LOOK_SECONDS = 0.5
 RETRY_SECONDS = 1.0
 MOST_CANDIDATES = 500
 TELL_SECONDS = 5.0
+OVERSIZED_LEASES = 4
+"""So many leases long, a shard waits for a node that could hold it."""
 
 
 class SchedulerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,8 +70,8 @@ class Runner(Protocol):
 class Nodes(Protocol):
     """The cluster, as the scheduler sees it."""
 
-    async def free(self) -> dict[str, float]:
-        """Amounts of resources that nobody uses."""
+    async def look(self) -> list[Node]:
+        """Each node, with its resources."""
 
     def start(self, name: str, resources: Resources, settings: RunnerSettings) -> Runner:
         """Have a runner made where these resources are; Ray waits with it until they are."""
@@ -85,6 +88,7 @@ class ShardScheduler:
         self._lease = timedelta(seconds=settings.runner.lease_seconds)
         self._working: asyncio.Task[None] | None = None
         self._runners: dict[Key, asyncio.Task[None]] = {}
+        self._oversized: dict[tuple[str, int], float] = {}
         self._counted = {"started_shards": 0, "lost_runners": 0}
 
     async def live(self) -> None:
@@ -135,18 +139,33 @@ class ShardScheduler:
         async with connection.transaction():
             found = await job_shards.candidates(connection, self._settings.tenant_shards, MOST_CANDIDATES)
             if not found:
+                self._oversized = {}
                 return []
             waiting = [Waiting(one.execution_id, one.shard, one.definition.resources) for one in found]
-            chosen = queue.choose(waiting, await self._nodes.free())
+            nodes = await self._nodes.look()
+            await self._hinder(connection, queue.oversized(waiting, nodes))
+            chosen = queue.choose(waiting, nodes)
             return await job_shards.place(connection, [(one.execution_id, one.shard) for one in chosen])
+
+    async def _hinder(self, connection: postgres.DirectConnection, oversized: Sequence[Waiting]) -> None:
+        """Tell of shards that no node could hold, and give them up once a node that was lost would be back."""
+        now, patience = monotonic(), OVERSIZED_LEASES * self._settings.runner.lease_seconds
+        before = self._oversized
+        keys = [(one.execution_id, one.shard) for one in oversized]
+        self._oversized = {key: before.get(key, now) for key in keys}
+        for key, one in zip(keys, oversized, strict=True):
+            is_given_up = now - self._oversized[key] > patience
+            if is_given_up or key not in before:
+                wanted = ", ".join(f"{name} {amount:g}" for name, amount in one.resources.wanted().items())
+                reason = f"No node of the cluster has so much: {wanted}"
+                await job_shards.hinder(connection, *key, reason, is_given_up=is_given_up)
 
     async def _run(self, placed: Placed) -> None:
         """Have one attempt run, and take the shard from a runner that died."""
         key = placed.key
         try:
             assignment = self._assignment(placed)
-            name = f"shard-runner-{key.execution_id}-{key.shard}-{key.attempt}"
-            runner = self._nodes.start(name, placed.definition.resources, self._settings.runner)
+            runner = self._nodes.start(key.runner_id, placed.definition.resources, self._settings.runner)
         except (TMSError, ValueError) as error:
             log.warning("shard cannot be started", execution_id=key.execution_id, shard=key.shard, error=str(error))
             await self._note(job_shards.give_up, key, str(error))

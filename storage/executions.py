@@ -163,6 +163,7 @@ async def page(
 class Finished(msgspec.Struct, frozen=True):
     """How an execution ended: of `total` tests that were reported, `failed` failed."""
 
+    execution_id: str
     status: ExecutionStatus
     reason_code: ReasonCode | None
     total: int
@@ -174,7 +175,7 @@ async def newest_finished(
 ) -> Finished | None:
     """The newest execution that has ended, of those that a badge tells of; None if there is none."""
     row = await connection.fetchrow(
-        "SELECT status, reason_code, total, failed FROM executions"
+        "SELECT execution_id, status, reason_code, total, failed FROM executions"
         " WHERE test_suite = $1 AND status IN ('completed', 'failed', 'cancelled')"
         " AND ($2::text IS NULL OR environment = $2) AND ($3::text IS NULL OR branch = $3)"
         " ORDER BY created_at DESC, execution_id DESC LIMIT 1",
@@ -185,7 +186,8 @@ async def newest_finished(
     if row is None:
         return None
     reason_code = None if row["reason_code"] is None else ReasonCode(row["reason_code"])
-    return Finished(ExecutionStatus(row["status"]), reason_code, row["total"], row["failed"])
+    status = ExecutionStatus(row["status"])
+    return Finished(row["execution_id"], status, reason_code, row["total"], row["failed"])
 
 
 class EventRecord(msgspec.Struct, frozen=True):

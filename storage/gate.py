@@ -7,9 +7,9 @@ import msgspec
 
 from orchestrator.executions import source
 from orchestrator.executions.model import Execution, ExecutionStatus, ShardStatus
-from orchestrator.history.gate import FORMER_EXECUTIONS, MAIN_BRANCHES, Evidence, NamedTest
+from orchestrator.history.gate import FORMER_EXECUTIONS, Evidence, NamedTest
 from orchestrator.timestamps import milliseconds
-from storage import history
+from storage import history, plans
 from storage.current_tests import CURRENT_TESTS, REPORTED
 from storage.postgres import Connection
 
@@ -40,11 +40,12 @@ async def baseline(connection: Connection, execution: Execution, branch: str | N
         execution: that is compared.
         branch: with this branch, and no other; None for the above.
     """
-    own = source.of(execution.metadata).branch or ""
+    tested = source.of(execution.metadata)
+    own = tested.branch or ""
     if branch is not None:
         return Baseline(branch, await _former(connection, execution, branch))
-    if own and own not in MAIN_BRANCHES:
-        for main in MAIN_BRANCHES:
+    if own and own not in tested.main_branches:
+        for main in tested.main_branches:
             found = await _former(connection, execution, main)
             if found:
                 return Baseline(main, found)
@@ -52,12 +53,16 @@ async def baseline(connection: Connection, execution: Execution, branch: str | N
 
 
 async def _former(connection: Connection, execution: Execution, branch: str) -> list[Former]:
-    """The latest executions of the suite on this branch that ended before, cancelled ones left out."""
+    """The latest executions of the suite on this branch that ended before.
+
+    Cancelled ones are left out, and reruns: with only the tests that had failed, they are no measure for the suite.
+    """
     rows = await connection.fetch(
         "SELECT d.execution_id, d.ended_at, e.status, e.started_at"
         " FROM suite_branches AS b JOIN digested_executions AS d USING (suite_branch_id)"
         " JOIN executions AS e ON e.execution_id = d.execution_id"
         " WHERE b.test_suite = $1 AND b.branch = $2 AND d.was_digested AND d.ended_at < $3 AND e.status <> 'cancelled'"
+        " AND NOT EXISTS (SELECT FROM plans AS p WHERE p.execution_id = d.execution_id AND p.rerun_of IS NOT NULL)"
         " ORDER BY d.ended_at DESC, d.execution_id DESC LIMIT $4",
         *(execution.test_suite, branch, execution.ended_at, FORMER_EXECUTIONS),
     )
@@ -93,7 +98,7 @@ async def evidence(connection: Connection, execution: Execution, compared: Basel
         flaky_unlisted=max(totals.flaky - listed["flaky"], 0),
         quarantined=frozenset(await history.quarantined(connection, ids)),
         failed_before=await _failed_before(connection, compared.executions, ids),
-        missing=missing if completed else None,
+        missing=None if not completed or await plans.is_rerun(connection, execution.execution_id) else missing,
         incomplete=_incomplete(execution),
         duration_ms=execution.duration_ms,
         former_durations_ms=[one.duration_ms for one in completed if one.duration_ms is not None],
@@ -139,12 +144,17 @@ async def _failed_before(connection: Connection, former: Sequence[Former], ids: 
 
 
 def _incomplete(execution: Execution) -> list[str]:
-    """The shards that ended without a result of their own; the execution itself where it broke for another reason."""
-    shards = [
+    """Shards that ended without a result of their own, and the plan where its tests were not all reported.
+
+    The execution itself where it broke for another reason.
+    """
+    parts = [
         f"shard {shard.shard_id}: {shard.status}"
         for shard in execution.shards
         if shard.status not in (ShardStatus.COMPLETED, ShardStatus.FAILED)
     ]
-    if not shards and execution.reason_code is not None:
+    if execution.deal is not None and execution.missing_tests:
+        parts.append(f"plan: {execution.missing_tests} of {execution.deal.planned} tests not reported")
+    if not parts and execution.reason_code is not None:
         return [f"execution: {execution.reason_code}"]
-    return shards
+    return parts

@@ -10,7 +10,10 @@ from storage.postgres import Connection
 async def past(
     connection: Connection, suite: TestSuite, branches: Sequence[str], test_ids: Sequence[str]
 ) -> dict[str, Past]:
-    """What is known of these tests, each from the first branch that has run it; unknown ones are left out.
+    """What is known of these tests; unknown ones are left out.
+
+    How a test ended last is taken from the first branch that has run it, and how long it takes from the first on which
+    that is known.
 
     Args:
         connection: a reader's, for one tenant.
@@ -26,15 +29,17 @@ async def past(
         )
     }
     found: dict[str, Past] = {}
-    missing = test_ids
+    unsettled = test_ids
     for branch in (one for one in branches if one in numbers):
         rows = await connection.fetch(
             "SELECT test_id, array_remove(durations, NULL), left(outcomes, 1) FROM test_records"
             " WHERE suite_branch_id = $1 AND test_id = ANY($2)",
-            *(numbers[branch], missing),
+            *(numbers[branch], unsettled),
         )
-        found |= {test: Past(tuple(durations), last == Outcome.FAILED) for test, durations, last in rows}
-        missing = [test for test in missing if test not in found]
+        for test, durations, last in rows:
+            last_failed = found[test].last_failed if test in found else last == Outcome.FAILED
+            found[test] = Past(tuple(durations), last_failed)
+        unsettled = [test for test in unsettled if test not in found or not found[test].durations]
     return found
 
 

@@ -22,12 +22,22 @@ _STATE = "shards AS s JOIN executions AS e USING (execution_id)"
 _SAME = "s.execution_id = j.execution_id AND s.number = j.shard"
 _IS_NEEDED = "(e.status IN ('created', 'running') AND s.status IN ('pending', 'running'))"
 
-# One that had no process yet has lost nothing. What has ended in the eyes of its execution is not run again.
+MOST_FALSE_STARTS = 10
+LONGEST_PAUSE_SECONDS = 60
+
+# Starts of which nothing came, the one that is judged among them.
+_FALSE_STARTS = "(j.attempt - j.failures)"
+
+# One that had not begun yet has lost nothing, and takes no retry; but each time it waits longer, and not for ever.
+# What has ended in the eyes of its execution is not run again.
 _AFTER_DEATH = (
     f"state = CASE WHEN NOT {_IS_NEEDED} THEN 'ended'"
-    " WHEN j.state = 'running' AND j.failures >= (e.configuration ->> 'retries')::int THEN 'lost' ELSE 'waiting' END,"
+    " WHEN j.state = 'running' AND j.failures >= (e.configuration ->> 'retries')::int THEN 'lost'"
+    f" WHEN j.state = 'placed' AND {_FALSE_STARTS} >= {MOST_FALSE_STARTS} THEN 'lost' ELSE 'waiting' END,"
     f" ended_at = CASE WHEN NOT {_IS_NEEDED} THEN now() END,"
-    " failures = j.failures + (j.state = 'running')::int, queued_at = now()"
+    " failures = j.failures + (j.state = 'running')::int,"
+    " queued_at = now() + CASE WHEN j.state = 'placed'"
+    f"  THEN least(2 ^ ({_FALSE_STARTS} - 1), {LONGEST_PAUSE_SECONDS}) * interval '1 second' ELSE '0' END"
 )
 
 
@@ -37,6 +47,11 @@ class Key(msgspec.Struct, frozen=True):
     execution_id: str
     shard: int
     attempt: int
+
+    @property
+    def runner_id(self) -> str:
+        """The name of whoever runs it."""
+        return f"shard-runner-{self.execution_id}-{self.shard}-{self.attempt}"
 
 
 class Placed(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,6 +151,15 @@ async def give_up(connection: Connection, key: Key, reason: str) -> None:
     )
 
 
+async def hinder(connection: Connection, execution_id: str, shard: int, reason: str, *, is_given_up: bool) -> None:
+    """Tell why a shard that waits is not started; or do not run it at all."""
+    await connection.execute(
+        "UPDATE job_shards SET reason = $3, state = CASE WHEN $4 THEN 'lost' ELSE state END"
+        " WHERE execution_id = $1 AND shard = $2 AND state = 'waiting'",
+        *(execution_id, shard, reason, is_given_up),
+    )
+
+
 class LostShard(msgspec.Struct, frozen=True):
     """A shard that is not run again; its execution does not know yet."""
 
@@ -167,7 +191,8 @@ async def candidates(connection: Connection, limit: int, most: int) -> list[Cand
         " WHERE state IN ('placed', 'running') GROUP BY tenant_id),"
         " queue AS (SELECT j.execution_id, j.shard, j.queued_at, coalesce(b.number, 0) + row_number() OVER"
         "  (PARTITION BY j.tenant_id ORDER BY j.queued_at, j.execution_id, j.shard) AS turn"
-        "  FROM job_shards AS j LEFT JOIN busy AS b USING (tenant_id) WHERE j.state = 'waiting')"
+        "  FROM job_shards AS j LEFT JOIN busy AS b USING (tenant_id)"
+        "  WHERE j.state = 'waiting' AND j.queued_at <= now())"
         " SELECT q.execution_id, q.shard, v.definition FROM queue AS q JOIN job_runs AS r USING (execution_id)"
         " JOIN job_versions AS v USING (job_id, version)"
         " WHERE $1 = 0 OR q.turn <= $1 ORDER BY q.turn, q.queued_at, q.execution_id, q.shard LIMIT $2",

@@ -9,6 +9,7 @@ from orchestrator import ids
 from orchestrator.errors import NotFound
 from orchestrator.history.estimates import passes_in_a_row
 from orchestrator.history.model import Ending, Terms
+from storage.current_tests import CURRENT_TESTS
 from storage.executions import Row
 from storage.postgres import Connection
 
@@ -104,6 +105,17 @@ async def of_tests(connection: Connection, test_ids: Sequence[str], now: datetim
         f"{_SELECT} WHERE q.test_id = ANY($2) AND q.ended_at IS NULL AND q.expires_at > $1", now, test_ids
     )
     return {row["test_id"]: _quarantine(row) for row in rows}
+
+
+async def failures(connection: Connection, execution_id: str) -> int:
+    """How many of an execution's failures do not count at present."""
+    number: int = await connection.fetchval(
+        "SELECT count(*) FROM quarantines AS q"  # noqa: S608 - our own words
+        f" JOIN (SELECT stable_test_id(t.file, t.title) AS test_id {CURRENT_TESTS} AND t.status = 'failed') AS failed"
+        " USING (test_id) WHERE q.ended_at IS NULL AND q.expires_at > now()",
+        execution_id,
+    )
+    return number
 
 
 class QuarantinePosition(msgspec.Struct, frozen=True):

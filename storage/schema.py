@@ -122,6 +122,7 @@ plans = Table(
     Column("bounds", ARRAY(Integer), nullable=False),
     Column("shard_ms", ARRAY(Double), nullable=False),
     Column("manifest", LargeBinary, nullable=False),
+    Column("rerun_of", Text),
 )
 
 deals = Table(

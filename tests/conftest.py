@@ -15,7 +15,7 @@ import pytest
 from orchestrator.config import Settings
 from server.stores import Stores, open_stores, prepare
 from storage import identity, postgres
-from storage.postgres import DirectConnection
+from storage.postgres import DirectConnection, Reader
 from tests.portal import Portal
 from tests.running import RunningServer
 
@@ -133,6 +133,14 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
 async def connection(stores: Stores) -> AsyncIterator[DirectConnection]:
     """A connection of the owning role."""
     opened = await postgres.connect(stores.database_url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def reader(stores: Stores) -> AsyncIterator[Reader]:
+    """Connections as the gateway has them."""
+    opened = await Reader.open(stores.database_url, size=2)
     yield opened
     await opened.close()
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from orchestrator import ids
+from orchestrator.executions import planning
 from orchestrator.executions.model import (
     Configuration,
     Environment,
@@ -19,8 +20,10 @@ from orchestrator.executions.model import (
     TestSuite,
     count,
 )
+from orchestrator.executions.plan import PlanMode
+from orchestrator.executions.planning import NOTHING_KNOWN, PlannedTest, Rules
 from orchestrator.history.model import Terms
-from storage import commits, digests, executions, quarantines, result_rows
+from storage import commits, digests, executions, plans, quarantines, result_rows
 from storage.commits import Changes, Submission
 from storage.postgres import Connection
 from storage.quarantines import Quarantine
@@ -86,6 +89,18 @@ async def ended(
     )
     await commits.write_state(connection, 0, Changes(created=[execution], submissions=submissions))
     return execution_id
+
+
+async def planned(
+    connection: Connection, execution_id: str, tests: Sequence[TestResult], rerun_of: str | None = None
+) -> None:
+    """Give an execution a plan of these tests."""
+    execution = (await executions.load(connection, [execution_id]))[execution_id]
+    names = [PlannedTest(test.file or "", test.title) for test in tests]
+    rules = Rules(mode=PlanMode.QUEUE, shards=len(execution.shards))
+    drawn = planning.draw(names, [NOTHING_KNOWN] * len(names), rules, execution.created_at)
+    with_plan = msgspec.structs.replace(execution, plan=drawn.plan)
+    await plans.insert(connection, [(with_plan, plans.pack(drawn.manifest, rerun_of))])
 
 
 async def sent_again(connection: Connection, execution_id: str, number: int, tests: Sequence[TestResult]) -> None:

@@ -1,13 +1,14 @@
 """Badges for READMEs, which can send no header: whoever has a badge's signed URL sees this one badge, for ever.
 
 What it tells is the outcome of the newest finished execution of a suite, on a branch or in an environment if the URL
-names one.
+names one. Failures of tests in quarantine are not told.
 """
 
 from hashlib import sha256
 from http import HTTPStatus
 from urllib.parse import urlencode
 
+import msgspec
 from aiohttp import web
 
 from gateway import paths
@@ -16,7 +17,7 @@ from gateway.wire import badges as wire
 from orchestrator.errors import NotFound
 from orchestrator.executions.model import Environment, TestSuite
 from orchestrator.identity import signed_urls
-from storage import executions
+from storage import executions, quarantines
 
 SVG = "image/svg+xml"
 FRESH_SECONDS = 60
@@ -54,6 +55,9 @@ async def show(call: Call[None, wire.SignedBadgeQuery]) -> web.Response:
             None if query.environment is None else Environment(query.environment),
             query.branch,
         )
+        if newest is not None and newest.failed:
+            excused = await quarantines.failures(connection, newest.execution_id)
+            newest = msgspec.structs.replace(newest, failed=max(0, newest.failed - excused))
     body = wire.drawn(test_suite, query.branch, newest)
     tag = sha256(body).hexdigest()[:32]
     headers = {"Content-Type": SVG, "ETag": f'"{tag}"', "Cache-Control": f"public, max-age={FRESH_SECONDS}"}

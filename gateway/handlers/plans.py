@@ -1,7 +1,7 @@
 """Plans: make one, look at it, list its tests (docs/runners.md)."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from itertools import islice
 
 import msgspec
@@ -21,7 +21,6 @@ from orchestrator.executions.model import Execution, TestStatus
 from orchestrator.executions.plan import Deal, Plan, PlanMode
 from orchestrator.executions.planning import Known, PlannedTest, Rules, UnitOrder
 from orchestrator.history.estimates import expected
-from orchestrator.history.gate import MAIN_BRANCHES
 from orchestrator.history.model import Past, test_id
 from orchestrator.timestamps import to_text
 from storage import executions, history, plans
@@ -36,7 +35,7 @@ _PAGE = 1000
 async def make(call: Call[wire.MakePlan, None]) -> wire.ExecutionPlan:
     """Settle which tests are run. The first plan is frozen; who comes later is told how its manifest differs."""
     execution_id, tenant_id = paths.execution_id_of(call.request), call.principal.tenant_id
-    tests = _distinct(call.body.tests)
+    tests = await asyncio.to_thread(_distinct, call.body.tests)
     async with call.services.reader.tenant(tenant_id) as connection:
         execution = await found(connection, execution_id)
         chosen = await _chosen(connection, call.body.rerun_of, tests) if execution.deal is None else []
@@ -50,23 +49,28 @@ async def make(call: Call[wire.MakePlan, None]) -> wire.ExecutionPlan:
                 tenant_id=tenant_id,
                 execution_id=execution_id,
                 plan=drawn.plan,
-                manifest=await asyncio.to_thread(plans.pack, drawn.manifest),
+                manifest=await asyncio.to_thread(plans.pack, drawn.manifest, call.body.rerun_of),
             )
         )
         is_mine = receipt.applied
-    async with call.services.reader.tenant(tenant_id) as connection:
-        printed = await _plan(connection, execution)
-    if is_mine:
-        return wire.PlanMade(**msgspec.structs.asdict(printed))
     manifest = await call.request.config_dict[MANIFESTS].of(tenant_id, execution_id)
-    return msgspec.structs.replace(printed, differs=_differences(manifest, tests))
+    async with call.services.reader.tenant(tenant_id) as connection:
+        printed = await _plan(connection, execution, manifest)
+        if is_mine:
+            return wire.PlanMade(**msgspec.structs.asdict(printed))
+        wanted = None if manifest.rerun_of is None else await _to_be_rerun(connection, manifest.rerun_of) or ()
+    differs = await asyncio.to_thread(_differences, manifest, tests, wanted)
+    return msgspec.structs.replace(printed, differs=differs)
 
 
 async def show(call: Call[None, None]) -> wire.ExecutionPlan:
     """The plan of an execution, and how far it is worked off."""
-    async with call.services.reader.tenant(call.principal.tenant_id) as connection:
-        execution = await found(connection, paths.execution_id_of(call.request))
-        printed = await _plan(connection, execution)
+    execution_id, tenant_id = paths.execution_id_of(call.request), call.principal.tenant_id
+    async with call.services.reader.tenant(tenant_id) as connection:
+        execution = await found(connection, execution_id)
+    manifest = await call.request.config_dict[MANIFESTS].of(tenant_id, execution_id)
+    async with call.services.reader.tenant(tenant_id) as connection:
+        printed = await _plan(connection, execution, manifest)
     return msgspec.structs.replace(printed, completeness=printing.printed_plan(execution) or None)
 
 
@@ -90,7 +94,7 @@ async def tests(call: Call[None, wire.PlannedTestQuery]) -> wire.PlannedTestPage
         for place, state in states
         if query.state in (None, state.state) and shard in (None, state.shard_id)
     )
-    page = list(islice(wanted, query.limit + 1))
+    page = await asyncio.to_thread(lambda: list(islice(wanted, query.limit + 1)))
     end = ManifestPosition(page[query.limit - 1][0]) if len(page) > query.limit else None
     return wire.PlannedTestPage([state for _, state in page[: query.limit]], listings.cursor_of(end))
 
@@ -124,7 +128,8 @@ def _rules(body: wire.MakePlan, execution: Execution) -> Rules:
 async def _known(connection: Connection, execution: Execution, tests: Sequence[PlannedTest]) -> list[Known]:
     """What is known of each test from former executions of the suite: on this branch, else on the main one."""
     test_ids = await asyncio.to_thread(lambda: [test_id(test.file, test.title) for test in tests])
-    branches = dict.fromkeys((source.of(execution.metadata).branch or "", *MAIN_BRANCHES, ""))
+    tested = source.of(execution.metadata)
+    branches = dict.fromkeys((tested.branch or "", *tested.main_branches, ""))
     past = await history.past(connection, execution.test_suite, list(branches), test_ids)
     quarantined = await history.quarantined(connection, test_ids)
     nothing = Past((), last_failed=False)
@@ -144,14 +149,21 @@ async def _chosen(connection: Connection, rerun_of: str | None, tests: Sequence[
     """
     if rerun_of is None:
         return tests
-    former = (await executions.load(connection, [rerun_of])).get(rerun_of)
-    if former is None:
+    wanted = await _to_be_rerun(connection, rerun_of)
+    if wanted is None:
         raise ValidationFailed(FieldError("rerunOf", f"No execution {rerun_of}"))
-    wanted = await _failed(connection, rerun_of) | await _unreported(connection, former)
     chosen = [test for test in tests if (test.file, test.title) in wanted]
     if not chosen:
         raise Conflict(f"None of these tests failed or is missing in {rerun_of}: nothing to run again")
     return chosen
+
+
+async def _to_be_rerun(connection: Connection, rerun_of: str) -> set[tuple[str, str]] | None:
+    """The tests that failed or were not reported in an execution, by file and title; None without such an execution."""
+    former = (await executions.load(connection, [rerun_of])).get(rerun_of)
+    if former is None:
+        return None
+    return await _failed(connection, rerun_of) | await _unreported(connection, former)
 
 
 async def _failed(connection: Connection, execution_id: str) -> set[tuple[str, str]]:
@@ -166,14 +178,15 @@ async def _failed(connection: Connection, execution_id: str) -> set[tuple[str, s
 
 
 async def _unreported(connection: Connection, execution: Execution) -> set[tuple[str, str]]:
-    packed = await plans.packed_manifest(connection, execution.execution_id)
+    packed = await plans.packed(connection, execution.execution_id)
     if packed is None or execution.deal is None:
         return set()
     reported = execution.deal.reported
-    return {(test.file, test.title) for place, test in enumerate(plans.unpack(packed)) if not reported >> place & 1}
+    planned = await asyncio.to_thread(plans.unpack, packed.tests)
+    return {(test.file, test.title) for place, test in enumerate(planned) if not reported >> place & 1}
 
 
-async def _plan(connection: Connection, execution: Execution) -> wire.ExecutionPlan:
+async def _plan(connection: Connection, execution: Execution, manifest: Manifest) -> wire.ExecutionPlan:
     """The plan of an execution as it is printed.
 
     Raises:
@@ -200,14 +213,26 @@ async def _plan(connection: Connection, execution: Execution) -> wire.ExecutionP
             )
             for shard, (expected_ms, tests) in enumerate(zip(plan.shard_ms, plan.planned(), strict=True), 1)
         ],
+        quarantined=[wire.TestName(test.file, test.title) for test in manifest.quarantined],
     )
 
 
-def _differences(manifest: Manifest, tests: Sequence[PlannedTest]) -> wire.Differences | None:
-    """How an asker's tests differ from the planned ones; None where they do not."""
-    mine = {(test.file, test.title) for test in tests}
-    missing = [test for test in manifest.tests if (test.file, test.title) not in mine]
-    unexpected = [test for test in tests if not manifest.has(test.file, test.title)]
+def _differences(
+    manifest: Manifest, tests: Sequence[PlannedTest], wanted: Container[tuple[str, str]] | None
+) -> wire.Differences | None:
+    """How an asker's tests differ from the planned ones; None where they do not.
+
+    Args:
+        manifest: of the plan.
+        tests: of the asker.
+        wanted: of a rerun, those that are run again, for it leaves out the others on purpose.
+    """
+    outside = [test for test in tests if not manifest.has(test.file, test.title)]
+    missing: list[PlannedTest] = []
+    if len(tests) - len(outside) < len(manifest.tests):
+        mine = {(test.file, test.title) for test in tests}
+        missing = [test for test in manifest.tests if (test.file, test.title) not in mine]
+    unexpected = [test for test in outside if wanted is None or (test.file, test.title) in wanted]
     if not (missing or unexpected):
         return None
     return wire.Differences(

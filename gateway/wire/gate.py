@@ -41,7 +41,7 @@ class RuleFinding(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             is nothing to compare with, which passes.
         tests: those that were counted, the first `MOST_TESTS`; `tests_total` says how many there are.
         unlisted: how many more runners counted than they listed.
-        parts: shards that were counted.
+        parts: shards that were counted, the plan, or the execution.
     """
 
     rule: str

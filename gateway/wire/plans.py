@@ -72,7 +72,11 @@ class ShardPlan(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ExecutionPlan(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A plan; `expected_duration` in milliseconds: the longest shard's."""
+    """A plan; `expected_duration` in milliseconds: the longest shard's.
+
+    Attributes:
+        quarantined: its tests that were in quarantine when it was made, the first 1,000.
+    """
 
     execution_id: str
     mode: PlanMode
@@ -82,6 +86,7 @@ class ExecutionPlan(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     known_tests: int
     expected_duration: int
     shards: list[ShardPlan]
+    quarantined: list[TestName]
     differs: Differences | None = None
     completeness: PlanState | None = None
 

@@ -22,7 +22,7 @@ from orchestrator.executions.events import (
     Started,
     Streamed,
 )
-from orchestrator.executions.model import Execution, Shard, Totals
+from orchestrator.executions.model import Execution, Totals
 from orchestrator.executions.plan import Lease, Plan, open_places
 from orchestrator.timestamps import to_text, to_text_or_none
 
@@ -89,9 +89,17 @@ def totals(value: Totals) -> Json:
     return msgspec.structs.asdict(value)
 
 
-def shard_results(shards: Sequence[Shard]) -> list[Json]:
+def shard_results(execution: Execution) -> list[Json]:
     """The `shardResults` of an execution (X-022)."""
-    return [{"shardId": shard.shard_id, "status": shard.status, "results": totals(shard.totals)} for shard in shards]
+    return [
+        {
+            "shardId": shard.shard_id,
+            "status": shard.status,
+            "results": totals(shard.totals),
+            **_shard_plan(execution, shard.shard_id),
+        }
+        for shard in execution.shards
+    ]
 
 
 def progress(execution: Execution) -> Json:
@@ -151,6 +159,7 @@ def _shard_ended(execution: Execution, event: ShardEnded) -> Json:
         "duration": event.duration_ms,
         "artifacts": {"reportUrl": report},
         **({} if event.reason is None else {"reason": event.reason}),
+        **_shard_plan(execution, event.shard_id),
     }
 
 
@@ -222,12 +231,27 @@ def _plan_state(execution: Execution) -> Json:
     }
 
 
+def _shard_plan(execution: Execution, shard_id: str) -> Json:
+    """What a shard has of the plan; nothing for an execution without one."""
+    if execution.deal is None:
+        return {}
+    mine = execution.deal.shards[int(shard_id) - 1]
+    return {
+        "plan": {
+            "planned": mine.planned,
+            "reported": mine.reported,
+            "missing": mine.missing,
+            "unexpected": mine.unexpected,
+        }
+    }
+
+
 def _completed(execution: Execution, event: Completed, failed_tests: Sequence[FailedTest]) -> Json:
     printed: Json = {
         "status": execution.status,
         "results": totals(execution.totals),
         "duration": execution.duration_ms,
-        "shardResults": shard_results(execution.shards),
+        "shardResults": shard_results(execution),
         "artifacts": links.of(execution),
         "failedTests": [msgspec.structs.asdict(test) for test in failed_tests],
         **_plan_state(execution),
@@ -246,7 +270,7 @@ def _failed(execution: Execution, event: Failed) -> Json:
         "missingShards": event.missing,
         "results": totals(execution.totals),
         "duration": execution.duration_ms,
-        "shardResults": shard_results(execution.shards),
+        "shardResults": shard_results(execution),
         "artifacts": links.of(execution),
         **_plan_state(execution),
     }

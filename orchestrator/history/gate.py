@@ -15,8 +15,6 @@ from orchestrator.errors import FieldError, ValidationFailed
 
 FORMER_EXECUTIONS = 10
 """With how many former executions of the baseline an execution is compared."""
-MAIN_BRANCHES = ("main", "master", "trunk", "develop")
-"""Other branches are compared with the first of these that has former executions of the suite."""
 DEFAULT_RULES = "incomplete=0,new_failures=0"
 
 
@@ -26,7 +24,8 @@ class Measure(StrEnum):
     NEW_FAILURES: tests that failed, and in no former execution. FAILURES: tests that failed. Neither counts tests in
     quarantine. FLAKY: tests that passed on retry. MISSING: tests of the last completed former execution that this one
     did not report. DURATION_GROWTH: how much longer it took than the median of the former ones, in percent.
-    INCOMPLETE: shards without a result of their own; one for an execution that broke for another reason.
+    INCOMPLETE: shards without a result of their own, and one for a plan whose tests were not all reported, or for an
+    execution that broke for another reason.
     """
 
     NEW_FAILURES = "new_failures"
@@ -74,8 +73,9 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         failed_unlisted, flaky_unlisted: how many more its runners counted than they listed.
         quarantined: ids of failed tests in quarantine.
         failed_before: ids of failed tests that failed in a former execution.
-        missing: of the last completed former execution, None without one.
-        incomplete: shards without a result of their own, or the execution itself where it broke otherwise.
+        missing: of the last completed former execution; None without one, and for a rerun, which leaves tests out.
+        incomplete: shards without a result of their own, the plan where its tests were not all reported, or the
+            execution itself where it broke otherwise.
         duration_ms: how long it took; None if it never started.
         former_durations_ms: of completed former executions.
     """
@@ -101,7 +101,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
         passed: whether it is no more than the rule allows; what cannot be compared passes.
         tests: that were counted.
         unlisted: how many were besides, of which nothing else is known.
-        parts: shards that were counted.
+        parts: shards that were counted, the plan, or the execution.
     """
 
     rule: Rule

@@ -105,13 +105,27 @@ def settle(
             faults.append(FieldError(f"{path}.{name}", "Required"))
         elif not _is_allowed(parameter, value):
             faults.append(FieldError(f"{path}.{name}", f"Must match {parameter.pattern}"))
-        elif value.startswith("-") and any(argument.startswith(f"{{{name}}}") for argument in command):
-            faults.append(FieldError(f"{path}.{name}", "Must not begin with -, for it would be an option"))
         else:
             settled[name] = value
+    makers = dict.fromkeys(_maker_of_option(argument, settled) for argument in command)
+    faults += [FieldError(f"{path}.{name}", "Must not make an argument an option") for name in makers if name]
     if faults:
         raise ValidationFailed(*faults)
     return settled
+
+
+def _maker_of_option(argument: str, values: Mapping[str, str]) -> str | None:
+    """The parameter whose value, or whose want of one, makes an argument an option; None if none does."""
+    first, end = None, 0
+    for piece in _PIECE.finditer(argument):
+        name = piece[1]
+        if piece.start() != end or name is None:
+            break
+        value = values.get(name, name)  # those that every command has begin with no dash either
+        if value:
+            return name if value.startswith("-") else None
+        first, end = first or name, piece.end()
+    return first if argument.startswith("-", end) else None
 
 
 def _is_allowed(parameter: Parameter, value: str) -> bool:

@@ -106,6 +106,24 @@ async def test_a_full_queue_refuses_at_once(
     assert box.depths() == [0]
 
 
+async def test_a_tenant_that_fills_its_half_of_a_queue_is_refused_and_others_are_not(
+    owner: ScriptedOwner, box: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mailbox, "QUEUE_COMMANDS_OF_TENANT", 3)
+    owner.open.clear()
+    under_way = asyncio.create_task(box.send(orders.create(tenant=1)))
+    await settled(3)
+    waiting = [asyncio.create_task(box.send(orders.create(tenant=1))) for _ in range(3)]
+    await settled(3)
+    refused = asyncio.create_task(box.send(orders.create(tenant=1)))
+    await settled(3)
+    assert isinstance(refused.exception(), errors.Unavailable)
+    other = asyncio.create_task(box.send(orders.create(tenant=2)))
+    owner.open.set()
+    await asyncio.gather(under_way, *waiting, other)
+    assert [command.tenant_id for command in owner.batches[1]] == [1, 2, 1, 1]
+
+
 async def test_what_is_repeated_and_given_up_is_counted(
     owner: ScriptedOwner, box: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

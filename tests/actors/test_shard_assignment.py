@@ -1,5 +1,7 @@
 """How a job is filled in for one attempt of a shard."""
 
+import msgspec
+
 from actors.shard_assignment import Assignment
 from actors.shard_reporter import Access
 from orchestrator.jobs.model import Definition
@@ -35,6 +37,13 @@ def test_a_command_gets_nothing_of_the_servers_environment_that_it_need_not_have
         "TMS_SHARD": "2",
         "TMS_SHARDS": "4",
     }
+
+
+def test_pytest_is_told_on_which_shard_to_work_if_it_takes_part() -> None:
+    plain = msgspec.structs.replace(ASSIGNMENT, definition=Definition(command=("pytest", "--tms")), parameters={})
+    assert plain.variables({})["PYTEST_ADDOPTS"] == "--tms-shard 2"
+    with_options = msgspec.structs.replace(plain, environment={"PYTEST_ADDOPTS": "-x"})
+    assert with_options.variables({})["PYTEST_ADDOPTS"] == "-x --tms-shard 2"
 
 
 def test_its_printed_form_holds_no_secret() -> None:

@@ -8,9 +8,11 @@ import pytest
 
 from gateway.wire.badges import drawn
 from orchestrator.executions.model import ExecutionStatus, ReasonCode
+from orchestrator.history import model
 from orchestrator.identity.roles import Role
 from storage.executions import Finished
 from tests.gateway.conftest import Answer, Api, TokenMaker, outcomes
+from tests.gateway.past import digested
 
 
 async def url_of(api: Api, test_suite: str = "smoke", **params: str) -> str:
@@ -52,6 +54,17 @@ async def test_a_badge_tells_of_the_newest_execution_that_has_ended(newcomer: Ap
     await newcomer.delete(f"/api/executions/{running}")
     assert await told(newcomer, url) == "smoke: cancelled"
     assert await told(newcomer, await url_of(newcomer, "ui")) == "ui: passing"
+
+
+async def test_failures_in_quarantine_are_not_told(newcomer: Api) -> None:
+    await digested(newcomer, await run(newcomer, failed=2))
+    url = await url_of(newcomer)
+    assert await told(newcomer, url) == "smoke: failing 2"
+    terms = {"owner": "ann", "reason": "shaky", "expiresAt": "2199-01-01T00:00:00Z"}
+    for number, expected in ((1, "smoke: failing 1"), (2, "smoke: passing")):
+        test_id = model.test_id("tests/failed.spec.js", f"failed {number}")
+        assert (await newcomer.send("PUT", f"/api/tests/{test_id}/quarantine", terms)).status == 200
+        assert await told(newcomer, url) == expected
 
 
 async def test_a_badge_may_be_of_a_branch_and_an_environment(newcomer: Api) -> None:
@@ -114,14 +127,14 @@ async def test_whoever_may_read_gets_urls_of_badges(api: Api, token_for: TokenMa
 @pytest.mark.parametrize(
     ("newest", "expected"),
     [
-        (Finished(ExecutionStatus.COMPLETED, None, 9, 0), "passing"),
-        (Finished(ExecutionStatus.COMPLETED, None, 0, 0), "no tests"),
-        (Finished(ExecutionStatus.COMPLETED, None, 9000, 1200), "failing 1200"),
-        (Finished(ExecutionStatus.COMPLETED, ReasonCode.INCOMPLETE, 9, 0), "incomplete"),
-        (Finished(ExecutionStatus.COMPLETED, ReasonCode.INCOMPLETE, 9, 1), "failing 1"),
-        (Finished(ExecutionStatus.FAILED, ReasonCode.TIMEOUT, 0, 0), "failing"),
-        (Finished(ExecutionStatus.FAILED, ReasonCode.SHARD_ERROR, 9, 2), "failing 2"),
-        (Finished(ExecutionStatus.CANCELLED, None, 9, 2), "cancelled"),
+        (Finished("exec_1", ExecutionStatus.COMPLETED, None, 9, 0), "passing"),
+        (Finished("exec_1", ExecutionStatus.COMPLETED, None, 0, 0), "no tests"),
+        (Finished("exec_1", ExecutionStatus.COMPLETED, None, 9000, 1200), "failing 1200"),
+        (Finished("exec_1", ExecutionStatus.COMPLETED, ReasonCode.INCOMPLETE, 9, 0), "incomplete"),
+        (Finished("exec_1", ExecutionStatus.COMPLETED, ReasonCode.INCOMPLETE, 9, 1), "failing 1"),
+        (Finished("exec_1", ExecutionStatus.FAILED, ReasonCode.TIMEOUT, 0, 0), "failing"),
+        (Finished("exec_1", ExecutionStatus.FAILED, ReasonCode.SHARD_ERROR, 9, 2), "failing 2"),
+        (Finished("exec_1", ExecutionStatus.CANCELLED, None, 9, 2), "cancelled"),
     ],
 )
 def test_words_tell_what_colours_do(newest: Finished, expected: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 from orchestrator.history import model
 from tests.gateway.conftest import Api
 from tests.gateway.past import digested, executed, outcome
+from tests.gateway.test_runners import claim, close, planned, results, stream
 
 
 async def gate(api: Api, execution_id: str, **query: str) -> dict[str, Any]:
@@ -111,6 +112,18 @@ async def test_failures_that_a_runner_counted_and_did_not_list_are_not_forgotten
     await newcomer.submit(execution_id, "1", results={"total": 50, "failed": 3}, tests=[outcome("one", "failed")])
     finding = await rule(newcomer, execution_id, "new_failures<=1%")
     assert (finding["value"], finding["unlisted"], finding["testsTotal"]) == (6, 2, 1)
+
+
+async def test_planned_tests_that_were_not_reported_make_an_execution_incomplete(newcomer: Api) -> None:
+    execution_id = await planned(newcomer, "static", shards=1)
+    claimed = await claim(newcomer, execution_id)
+    await stream(newcomer, execution_id, claimed, results(claimed["tests"][:10]))
+    await close(newcomer, execution_id, "1", runnerId="a")
+    verdict = await gate(newcomer, execution_id, rules="incomplete=0,missing=0")
+    incomplete, missing = verdict["rules"]
+    assert (incomplete["value"], incomplete["passed"]) == (1, False)
+    assert incomplete["parts"] == ["plan: 2 of 12 tests not reported"]
+    assert (missing["value"], missing["passed"]) == (None, True)
 
 
 @pytest.mark.parametrize("rules", ["colour=3", "new_failures", "duration_growth=3", ""])

@@ -53,6 +53,34 @@ body = {"executionId": OTHER, "shardId": "1", "status": "completed", "tests": [{
 print("writes", send("/api/results", body), send("/api/results", body | {"executionId": execution}))
 """
 
+CLAIMS = """
+import json, os, urllib.request
+
+def send(method, path, body):
+    headers = {"Authorization": "Bearer " + os.environ["TMS_TOKEN"], "Content-Type": "application/json"}
+    url = os.environ["TMS_URL"] + "/api/executions/" + os.environ["TMS_EXECUTION"] + path
+    return urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode(), headers, method=method))
+
+send("PUT", "/plan", {"mode": "queue", "tests": [{"file": "a.py", "title": "one"}]})
+send("POST", "/claims", {"runnerId": "its own"})
+raise SystemExit(3)
+"""
+"""Claims a test, and ends without a word of it."""
+
+TAKES_PART = """
+import os, pathlib, sys, time
+import pytest
+shard = os.environ["TMS_SHARD"]
+for name in ("test_a.py", "test_b.py"):
+    pathlib.Path(name).write_text(
+        f"import pathlib\\ndef test_it():\\n pathlib.Path({MARK!r}).touch()\\n raise ValueError('in {shard}')\\n"
+    )
+while shard == "1" and not os.path.exists(MARK):
+    time.sleep(0.05)
+sys.exit(pytest.main(sys.argv[1:]))
+"""
+"""A suite of two failing tests, on which the second shard works first."""
+
 
 async def family(api: Api, execution_id: str) -> list[psutil.Process]:
     """The processes of a stubborn command."""
@@ -115,6 +143,27 @@ async def test_a_command_speaks_to_the_server_of_its_own_execution_alone(newcome
     assert (await newcomer.state(other))["results"]["total"] == 0
 
 
+async def test_pytest_that_takes_part_works_on_the_shard_that_it_was_started_for(newcomer: Api, tmp_path: Path) -> None:
+    code = f"MARK = {str(tmp_path / 'ran')!r}\n{TAKES_PART}"
+    options = ("-p", "no:cacheprovider", "--tms", "--tms-mode", "static")
+    await registered(newcomer, "takes-part", job(code, *options))
+    state = await ended(newcomer, execution_id := await run(newcomer, "takes-part", shards=2))
+    assert [shard["status"] for shard in state["shardResults"]] == ["failed", "failed"]
+    tests = (await newcomer.get(f"/api/executions/{execution_id}/tests")).json["tests"]
+    assert sorted(test["shardId"] for test in tests) == ["1", "2"]
+    assert all(f"in {test['shardId']}" in test["error"] for test in tests)
+
+
+async def test_the_end_of_a_command_ends_no_shard_that_its_own_runner_has_claimed(newcomer: Api) -> None:
+    await registered(newcomer, "claims", job(CLAIMS))
+    execution_id = await run(newcomer, "claims")
+    state = await ended(newcomer, execution_id)
+    assert "the command ended with 3" in await output(newcomer, execution_id)
+    [shard] = state["shardResults"]
+    assert (shard["status"], shard["plan"]["runnerId"]) == ("running", "its own")
+    await newcomer.delete(f"/api/executions/{execution_id}")
+
+
 async def test_cancelling_ends_all_processes_of_the_shard(newcomer: Api) -> None:
     await registered(newcomer, "stubborn", job(STUBBORN))
     execution_id = await run(newcomer, "stubborn")
@@ -168,7 +217,7 @@ async def test_what_there_is_no_room_for_waits(newcomer: Api) -> None:
     state = await ended(newcomer, execution_id)
     assert state["reasonCode"] == "never_started"
     [shard] = await shards(newcomer, execution_id)
-    assert shard["attempt"] == 0
+    assert (shard["attempt"], shard["reason"]) == (0, "No node of the cluster has so much: CPU 0.1, no-such-thing 1")
 
 
 async def test_a_job_runs_in_its_archive_and_the_version_that_it_began_with(newcomer: Api) -> None:

@@ -229,6 +229,23 @@ async def test_only_what_failed_or_is_missing_is_planned_again(api: Api) -> None
     )
 
 
+async def test_who_plans_a_rerun_later_is_not_told_of_what_it_leaves_out(newcomer: Api) -> None:
+    former = await newcomer.created(1)
+    await newcomer.submit(former, "1", tests=[*results(TESTS[:2], "failed"), *results(TESTS[2:])])
+    execution_id = await planned(newcomer, rerunOf=former)
+
+    again = await plan(newcomer, execution_id, mode="queue", tests=TESTS, rerunOf=former)
+    less = await plan(newcomer, execution_id, mode="queue", tests=TESTS[1:])
+
+    assert (again.status, again.json["tests"], again.json["differs"]) == (200, 2, None)
+    assert less.json["differs"] == {
+        "missing": 1,
+        "missingTests": [TESTS[0]],
+        "unexpected": 0,
+        "unexpectedTests": [],
+    }
+
+
 async def test_results_sent_at_once_count_for_the_plan_too(api: Api) -> None:
     execution_id = await planned(api, "static", shards=1)
     await api.submit(execution_id, "1", tests=results(TESTS[:10]))
@@ -237,6 +254,33 @@ async def test_results_sent_at_once_count_for_the_plan_too(api: Api) -> None:
 
     assert (state["status"], state["reasonCode"]) == ("completed", "incomplete")
     assert (state["plan"]["reported"], state["plan"]["missing"]) == (10, 2)
+
+
+async def test_of_each_shard_it_is_told_what_it_has_of_the_plan(api: Api) -> None:
+    execution_id = await planned(api, "static")
+    first, second = [await claim(api, execution_id, f"runner {shard}", shardId=shard) for shard in "12"]
+    extra = {"file": "tests/test_new.py", "title": "test_new"}
+    await stream(api, execution_id, first, results([*first["tests"][1:], extra]))
+    await stream(api, execution_id, second, results(second["tests"]))
+    one = {"planned": len(first["tests"]), "reported": len(first["tests"]) - 1, "missing": 0, "unexpected": 1}
+    other = {"planned": len(second["tests"]), "reported": len(second["tests"]), "missing": 0, "unexpected": 0}
+
+    running = await api.state(execution_id)
+    for shard in ("1", "2"):
+        await close(api, execution_id, shard, runnerId=f"runner {shard}")
+    ended = await api.state(execution_id)
+
+    assert [shard["plan"] for shard in running["shardResults"]] == [
+        one | {"runnerId": "runner 1"},
+        other | {"runnerId": "runner 2"},
+    ]
+    one["missing"] = 1
+    assert [shard["plan"] for shard in ended["shardResults"]] == [one | {"runnerId": None}, other | {"runnerId": None}]
+    log = (await api.get(f"/api/executions/{execution_id}/events")).json["events"]
+    assert [event["data"]["plan"] for event in log if event["event"] == "shard.completed"] == [one, other]
+    [completed] = [event["data"] for event in log if event["event"] == "execution.completed"]
+    assert [shard["plan"] for shard in completed["shardResults"]] == [one, other]
+    assert (completed["plan"]["missing"], completed["plan"]["unexpected"]) == (1, 1)
 
 
 async def test_tests_that_come_with_the_end_of_a_stream_are_added_to_it(api: Api) -> None:
@@ -381,6 +425,9 @@ async def test_a_plan_knows_how_long_tests_took_and_which_are_in_quarantine(newc
 
     shown = (await newcomer.get(f"/api/executions/{execution_id}/plan")).json
     assert (shown["knownTests"], shown["expectedDuration"]) == (12, 78_000)
+    later = (await plan(newcomer, execution_id, mode="static", tests=TESTS)).json
+    held_by_name = {"file": "tests/test_3.py", "title": "test_2"}
+    assert shown["quarantined"] == later["quarantined"] == [held_by_name]
     claimed = await claim(newcomer, execution_id)
     assert [one["title"] for one in claimed["tests"] if one.get("quarantined")] == ["test_2"]
     assert {one["expectedDuration"] for one in claimed["tests"]} == {1000 * number for number in range(1, 13)}

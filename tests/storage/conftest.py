@@ -6,15 +6,7 @@ import pytest
 
 from server.stores import Stores
 from storage import postgres
-from storage.postgres import DirectConnection, Reader
-
-
-@pytest.fixture
-async def reader(stores: Stores) -> AsyncIterator[Reader]:
-    """Connections as the gateway has them."""
-    opened = await Reader.open(stores.database_url, size=2)
-    yield opened
-    await opened.close()
+from storage.postgres import DirectConnection
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from orchestrator.history.gate import FORMER_EXECUTIONS, Evidence
 from storage import executions, gate
 from storage.gate import Baseline
 from storage.postgres import DirectConnection, Reader
-from tests.ended import ago, digest_all, ended, ran
+from tests.ended import ago, digest_all, ended, planned, ran
 
 
 async def compared(
@@ -51,6 +51,21 @@ async def test_the_main_branch_is_compared_with_or_else_its_own(
     assert await compared_with(reader, tenant, execution_id, "other") == ("other", former.count("other"))
 
 
+@pytest.mark.parametrize(("own", "expected"), [("feature", "release"), ("release", "release"), ("main", "release")])
+async def test_an_execution_may_say_which_branch_is_the_main_one(
+    reader: Reader, connection: DirectConnection, tenant: int, own: str, expected: str
+) -> None:
+    for branch in ("main", "release"):
+        await ended(connection, tenant, [ran("one")], branch=branch, at=ago(5))
+    await digest_all(connection)
+    execution_id = await ended(connection, tenant, [ran("one")], branch=own)
+    await connection.execute(
+        "UPDATE executions SET metadata = $2 WHERE execution_id = $1",
+        *(execution_id, f'{{"branch":"{own}","defaultBranch":"release"}}'),
+    )
+    assert await compared_with(reader, tenant, execution_id) == (expected, 1)
+
+
 async def test_former_executions_are_the_latest_that_ended_before_and_were_not_cancelled(
     reader: Reader, connection: DirectConnection, tenant: int
 ) -> None:
@@ -62,6 +77,20 @@ async def test_former_executions_are_the_latest_that_ended_before_and_were_not_c
     await digest_all(connection)
     baseline, _ = await compared(reader, tenant, execution_id)
     assert [one.execution_id for one in baseline.executions] == before[:1:-1]
+
+
+async def test_a_rerun_is_no_measure_for_others(reader: Reader, connection: DirectConnection, tenant: int) -> None:
+    whole = await ended(connection, tenant, [ran("one", "failed"), ran("two")], at=ago(5), duration_ms=5000)
+    again = await ended(connection, tenant, [ran("one", "failed")], at=ago(4), duration_ms=10)
+    await planned(connection, again, [ran("one")], rerun_of=whole)
+    await digest_all(connection)
+    execution_id = await ended(connection, tenant, [ran("one")])
+    baseline, known = await compared(reader, tenant, execution_id)
+    assert [one.execution_id for one in baseline.executions] == [whole]
+    assert known.former_durations_ms == [5000]
+    assert [test.title for test in known.missing or ()] == ["two"]
+    _, of_rerun = await compared(reader, tenant, again)
+    assert of_rerun.missing is None
 
 
 async def test_durations_and_missing_tests_are_those_of_completed_executions(

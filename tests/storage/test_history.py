@@ -29,6 +29,18 @@ async def test_what_is_known_comes_from_the_first_branch_that_ran_a_test(
         assert await history.past(view, REGRESSION, ["main"], []) == {}
 
 
+async def test_a_branch_that_does_not_know_how_long_a_test_takes_asks_the_next(
+    reader: Reader, connection: DirectConnection, tenant: int
+) -> None:
+    await ended(connection, tenant, [ran("one", duration=100)], at=ago(2))
+    await ended(connection, tenant, [ran("one", "failed", duration=None)], branch="feature", at=ago(1))
+    await digest_all(connection)
+    async with reader.tenant(tenant) as view:
+        assert await history.past(view, REGRESSION, ["feature", "main"], [ONE]) == {
+            ONE: Past((100,), last_failed=True),
+        }
+
+
 async def test_executions_without_a_branch_have_the_empty_one(
     reader: Reader, connection: DirectConnection, tenant: int
 ) -> None:

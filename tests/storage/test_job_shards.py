@@ -116,6 +116,21 @@ async def test_a_dead_runners_shard_waits_again_and_the_former_attempt_writes_no
     assert (lost.key, lost.reason) == (second, "it died too")
 
 
+async def test_one_that_never_begins_waits_longer_each_time_and_not_for_ever(
+    undone: DirectConnection, tenant: int
+) -> None:
+    execution_id = await managed(undone, tenant, 1, retries=0)
+    pauses = []
+    for _ in range(job_shards.MOST_FALSE_STARTS):
+        assert await state(undone, execution_id) is ShardState.WAITING
+        [placed] = await job_shards.place(undone, [(execution_id, 1)])
+        await job_shards.lapse(undone, placed.key, "it died at once")
+        assert (execution_id, 1) not in await turns(undone, 0)
+        pauses.append(await undone.fetchval("SELECT extract(epoch FROM max(queued_at) - now())::int FROM job_shards"))
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60, 60]
+    assert await state(undone, execution_id) is ShardState.LOST
+
+
 async def test_one_that_never_began_waits_again_for_nothing(undone: DirectConnection, tenant: int) -> None:
     execution_id = await managed(undone, tenant, 1, retries=0)
     [placed] = await job_shards.place(undone, [(execution_id, 1)])

@@ -12,19 +12,27 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from subprocess import DEVNULL
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 import pytest
 
-from tests.plain_pytest import PYTEST, plain, reported
+from tests.plain_pytest import PYTEST, Told, plain, reported
 from tests.running import RunningServer
 from tms_sdk import TMSClient
 
 ARCHIVES = Path(__file__).parent / "archives.txt"
 
 # What pytest is told on top: where the package is, whose own settings hold for all else.
-OPTIONS = ("-o", "pythonpath=src .", "tests")
+PLACE = ("-o", "pythonpath=src .")
+OPTIONS = (*PLACE, "tests")
+
+# Parts of the suites that take a moment, with tests of some files, and many of one.
+PARTS = {
+    "itsdangerous": ("tests/test_itsdangerous",),
+    "more_itertools": ("tests/test_recipes.py", "-k", "not Prime and not Polynomial"),
+    "click": ("tests/test_arguments.py", "tests/test_formatting.py", "tests/test_imports.py"),
+}
 
 # A mistake that many tests of itsdangerous notice, added at the end of its module.
 MISTAKE = "\n\ndef base64_decode(string):\n    raise ArithmeticError\n"
@@ -59,11 +67,13 @@ def environ(server: RunningServer) -> dict[str, str]:
     return kept | {"TMS_URL": server.url, "TMS_TOKEN": server.token, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
 
-def run_in_shards(project: Path, server: RunningServer, shards: int, mode: str) -> tuple[int, str]:
+def run_in_shards(
+    project: Path, server: RunningServer, shards: int, mode: str, options: Sequence[str] = OPTIONS
+) -> tuple[int, str]:
     """`tms run` in a project; returns its exit code and the execution."""
     command = [sys.executable, "-m", "tms_sdk", "run", "--shards", str(shards), "--mode", mode, "--"]
     done = subprocess.run(
-        [*command, *PYTEST, *OPTIONS],
+        [*command, *PYTEST, *options],
         cwd=project,
         env=environ(server),
         capture_output=True,
@@ -133,15 +143,46 @@ def test_the_server_has_what_plain_pytest_reports(
         code, execution_id = run_in_shards(project, server, shards, mode)
         plain_code, expected = plainly.result()
 
+    assert code == plain_code == ("failed" in outcomes)
+    assert {outcome for *_, outcome in expected} == outcomes
+    assert_all_is_there(server, execution_id, expected, shards, mode)
+
+
+class Part(NamedTuple):
+    """A part of a suite: where it is, its files, and what plain pytest says of it."""
+
+    project: Path
+    options: Sequence[str]
+    expected: Told
+
+
+@pytest.fixture(scope="module", params=sorted(PARTS))
+def part(request: pytest.FixtureRequest, archives: Path, tmp_path_factory: pytest.TempPathFactory) -> Part:
+    project = unpacked(archives, request.param, tmp_path_factory.mktemp(request.param))
+    options = (*PLACE, *PARTS[request.param])
+    code, expected = plain(project, *options)
+    assert code == 0
+    return Part(project, options, expected)
+
+
+@pytest.mark.parametrize("mode", ["static", "queue"])
+@pytest.mark.parametrize("shards", [1, 2, 4, 8])
+def test_it_has_so_with_any_number_of_shards_in_either_mode(
+    server: RunningServer, part: Part, shards: int, mode: str
+) -> None:
+    code, execution_id = run_in_shards(part.project, server, shards, mode, part.options)
+    assert code == 0
+    assert_all_is_there(server, execution_id, part.expected, shards, mode)
+
+
+def assert_all_is_there(server: RunningServer, execution_id: str, expected: Told, shards: int, mode: str) -> None:
+    """Each test that plain pytest tells of is there once, with its outcome, and all that was planned was reported."""
     with TMSClient(server.token, server.url) as client:
         execution = client.get_execution(execution_id)
         tests = list(all_tests(client, execution_id))
     assert reported(tests) == expected
-    assert code == plain_code == ("failed" in outcomes)
-
     assert execution["status"] == "completed"
     counted = Counter(outcome for *_, outcome in expected.elements())
-    assert set(counted) == outcomes
     assert execution["results"] == {
         "total": counted.total(),
         **{outcome: counted[outcome] for outcome in ("passed", "failed", "skipped")},

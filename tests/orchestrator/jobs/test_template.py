@@ -57,6 +57,28 @@ def test_a_value_cannot_be_an_option_whatever_the_pattern_allows(value: str) -> 
         template.settle({"any": ANYTHING}, ["run", "{any}"], {"any": value}, "p")
 
 
+@pytest.mark.parametrize(
+    ("argument", "a", "b", "named"),
+    [
+        ("{a}{b}", "", "-x", ["p.b"]),
+        ("{a}{b}", "-", "x", ["p.a"]),
+        ("{a}{b}-x", "", "", ["p.a"]),
+        ("{a}{b}", "x", "-x", []),
+        ("{a}{{", "", "-x", []),
+        ("{shardId}{a}", "-x", "-x", []),
+        ("x{a}", "-x", "", []),
+        ("-{a}", "", "", []),
+    ],
+)
+def test_values_cannot_make_an_argument_an_option_together(argument: str, a: str, b: str, named: list[str]) -> None:
+    faults = []
+    try:
+        template.settle({"a": ANYTHING, "b": ANYTHING}, ["run", argument], {"a": a, "b": b}, "p")
+    except ValidationFailed as error:
+        faults = fields(error)
+    assert faults == named
+
+
 def test_a_value_may_begin_with_a_dash_where_it_does_not_begin_an_argument() -> None:
     assert template.settle({"any": ANYTHING}, ["run", "-k={any}"], {"any": "-x"}, "p") == {"any": "-x"}
 
