@@ -8,7 +8,7 @@ WEB := dashboards/web
 DASHBOARD := gateway/dashboard/index.html
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve dashboard test lint format bench $(BENCHMARKS) pins clean
+.PHONY: help setup demo serve dashboard wheel test lint format bench $(BENCHMARKS) pins clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -25,6 +25,10 @@ serve: $(VENV)/.demo ## Start the server on this machine, with its own Postgres,
 	@$(BIN)/orchestrator serve
 
 dashboard: $(DASHBOARD) ## Build the dashboard from dashboards/web
+
+wheel: $(DASHBOARD) ## Build the wheels of the server, dashboard included, and of the client into dist
+	@$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist . ./sdks/python
+	@ls dist/*.whl
 
 test: $(VENV)/.dev $(DASHBOARD) ## Run all tests
 	@$(NPM) run --silent test
@@ -47,7 +51,7 @@ bench: $(BENCHMARKS) ## Run all benchmarks
 bench-ingest: $(VENV)/.dev ## Measure durable results a second, latency and growth
 	@$(BIN)/python -m benchmarks.ingest
 
-bench-live: $(VENV)/.dev ## Measure from commit to frame at 1,000 live readers, and what a stalled one costs
+bench-live: $(VENV)/.dev $(DASHBOARD) ## Measure from commit to frame at 1,000 live readers, and the first view of 50,000 tests
 	@$(BIN)/python -m benchmarks.live
 
 bench-webhooks: $(VENV)/.bench ## Measure deliveries a second beside other queues, and what dead endpoints cost
@@ -67,7 +71,7 @@ pins: $(VENV)/.dev ## Compile requirements/*.txt again (UPGRADE=1: take the newe
 	@$(COMPILE) -c requirements/dev.txt requirements/bench.in -o requirements/bench.txt
 
 clean: ## Remove .venv, caches and the data folder .tms
-	rm -rf $(VENV) .tms gateway/dashboard $(WEB)/node_modules $(WEB)/src/api/schema.ts .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .tms dist gateway/dashboard $(WEB)/node_modules $(WEB)/src/api/schema.ts .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps make a second run instant: pip runs again only when a pin or a manifest changed.
@@ -90,7 +94,7 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.demo
 	@touch $@
 
 $(VENV)/.bench: requirements/bench.txt $(VENV)/.dev
-	@echo "Installing what the couriers are compared with into $(VENV) ..."
+	@echo "Installing what the product is compared with into $(VENV) ..."
 	@$(PIP) install --require-hashes -r requirements/bench.txt
 	@touch $@
 

@@ -1,7 +1,7 @@
 """Deadlines of many executions, the next one at hand."""
 
 import heapq
-from datetime import datetime
+from datetime import datetime, timedelta
 
 
 class Deadlines:
@@ -34,6 +34,12 @@ class Deadlines:
         known = self._moments.get(key)
         if known is None or moment < known:
             self.set(key, moment)
+
+    def postpone(self, key: str, by: timedelta) -> None:
+        """Move the deadline of a key, if it has one."""
+        known = self._moments.get(key)
+        if known is not None:
+            self.set(key, known + by)
 
     def next(self) -> datetime | None:
         """The earliest deadline, None if there is none."""

@@ -19,14 +19,14 @@ import structlog
 from prometheus_client import Metric
 
 from actors.deadlines import Deadlines
-from actors.lease_clock import LeaseClock
+from actors.lease_clock import HeldLease, LeaseClock
 from actors.measures import OwnerMeasures
 from actors.news import NewsDesk
 from actors.progress import ProgressClock
 from actors.subscribers import Subscribers
 from actors.transaction import Transaction
 from orchestrator.errors import StaleOwner, Unavailable
-from orchestrator.executions.commands import AnyCommand, Expire, Lapse, Postponed, Refusal, Reply, Tick
+from orchestrator.executions.commands import AnyCommand, Beat, Expire, Lapse, Postponed, Refusal, Reply, Stream, Tick
 from orchestrator.executions.model import Execution
 from storage import commits, executions, plans, postgres
 
@@ -35,6 +35,8 @@ log = structlog.get_logger(__name__)
 BATCH_COMMANDS = 512
 BATCH_BYTES = 8 * 1024 * 1024
 RETRY_SECONDS = 1.0
+STALL_SECONDS = 1.0
+"""A commit that takes longer holds up the signs of life behind it, for which no runner can be blamed."""
 
 _commands = msgspec.msgpack.Decoder(list[AnyCommand])
 _replies = msgspec.msgpack.Encoder()
@@ -107,6 +109,11 @@ class ExecutionOwner:
         self._start()
         loop = asyncio.get_running_loop()
         items = [(command, loop.create_future()) for command in _commands.decode(batch)]
+        now = self._clock()
+        for command, _ in items:
+            # A sign of life is one when it comes, however long what it says waits for its turn.
+            if isinstance(command, Beat | Stream):
+                self._leases.renew(HeldLease(command.execution_id, command.lease), now)
         self._inbox.extend(items)
         self._arrival.set()
         return _replies.encode(await asyncio.gather(*(future for _, future in items)))
@@ -213,7 +220,7 @@ class ExecutionOwner:
         async with postgres.translated():
             connection, epoch = await self._claimed()
             now = self._clock()
-            work = Transaction(self._partition, self._executions, self._subscribers, self._progress, now)
+            work = Transaction(self._partition, self._executions, self._subscribers, self._progress, self._leases, now)
             async with connection.transaction():
                 revision = await commits.fence(connection, self._partition, epoch)
                 replies = await work.carry_out(connection, batch, revision)
@@ -221,10 +228,13 @@ class ExecutionOwner:
         self._progress.told(work.told & self._executions.keys(), now)
         for lease in work.renewed:
             self._leases.renew(lease, now)
+        took = monotonic() - began
+        if took > STALL_SECONDS:
+            self._leases.grant(timedelta(seconds=took))
         self._news.announce(*work.news(), work.due())
         self._counted["commands"] += len(batch)
         self._counted["commits"] += 1
-        self._measures.committed(len(batch), work.tests, work.events, monotonic() - began)
+        self._measures.committed(len(batch), work.tests, work.events, took)
         return replies
 
     def _keep(self, states: Iterable[Execution], now: datetime) -> None:
@@ -300,14 +310,18 @@ class ExecutionOwner:
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await self._alarm.wait()
-            now = self._clock()
-            for execution_id in self._deadlines.pop_due(now):
-                self._give(Expire(command_id="", tenant_id=self._tenants[execution_id], execution_id=execution_id))
-            for lease in self._leases.pop_due(now):
-                tenant_id, execution_id = self._tenants[lease.execution_id], lease.execution_id
-                self._give(Lapse(command_id="", tenant_id=tenant_id, execution_id=execution_id, lease=lease.number))
-            for execution_id in self._progress.pop_due(now):
-                self._give(Tick(command_id="", tenant_id=self._tenants[execution_id], execution_id=execution_id))
+            self.look_at_clock()
+
+    def look_at_clock(self) -> None:
+        """Give what is due by now."""
+        now = self._clock()
+        for execution_id in self._deadlines.pop_due(now):
+            self._give(Expire(command_id="", tenant_id=self._tenants[execution_id], execution_id=execution_id))
+        for lease in self._leases.pop_due(now):
+            tenant_id, execution_id = self._tenants[lease.execution_id], lease.execution_id
+            self._give(Lapse(command_id="", tenant_id=tenant_id, execution_id=execution_id, lease=lease.number))
+        for execution_id in self._progress.pop_due(now):
+            self._give(Tick(command_id="", tenant_id=self._tenants[execution_id], execution_id=execution_id))
 
     def _give(self, command: AnyCommand) -> None:
         """A command of this owner's own, whose reply nobody waits for."""

@@ -27,6 +27,7 @@ class LeaseClock:
         self._length = length
         self._due = Deadlines()
         self._open: dict[str, frozenset[int]] = {}
+        self._lapsed: set[HeldLease] = set()
 
     def __len__(self) -> int:
         """How many leases are open."""
@@ -46,6 +47,18 @@ class LeaseClock:
         """Its runner has shown that it lives."""
         if lease.number in self._open.get(lease.execution_id, ()):
             self._due.set(_key(lease.execution_id, lease.number), now + self._length)
+            self._lapsed.discard(lease)
+
+    def grant(self, length: timedelta) -> None:
+        """Give all runners more time: so long nobody could hear them."""
+        for execution_id, numbers in self._open.items():
+            for number in numbers:
+                self._due.postpone(_key(execution_id, number), length)
+        self._lapsed.clear()
+
+    def has_lapsed(self, lease: HeldLease) -> bool:
+        """Whether a lease was due, and its runner has shown no sign of life since."""
+        return lease in self._lapsed
 
     def next(self) -> datetime | None:
         """When the next lease lapses."""
@@ -56,17 +69,20 @@ class LeaseClock:
         due = [_lease(key) for key in self._due.pop_due(now)]
         for lease in due:
             self._due.set(_key(lease.execution_id, lease.number), now + self._length)
+        self._lapsed.update(due)
         return due
 
     def clear(self) -> None:
         """Forget all leases."""
         self._due = Deadlines()
         self._open.clear()
+        self._lapsed.clear()
 
     def _set(self, execution_id: str, numbers: frozenset[int], now: datetime) -> None:
         before = self._open.get(execution_id, frozenset())
         for number in before - numbers:
             self._due.set(_key(execution_id, number), None)
+            self._lapsed.discard(HeldLease(execution_id, number))
         for number in numbers - before:
             self._due.set(_key(execution_id, number), now + self._length)
         if numbers:

@@ -1,4 +1,4 @@
-"""What mailbox, owners, couriers and scheduler measure of themselves, for Prometheus; `docs/metrics.md` says what it means.
+"""What mailbox, owners, couriers and scheduler measure of themselves, for Prometheus; `docs/metrics.md` explains it.
 
 An actor keeps its counters and buckets in its own process and gives all of them away when it is asked; the gateway
 prints them. Nothing is counted per test.

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from actors.lease_clock import HeldLease
+from actors.lease_clock import HeldLease, LeaseClock
 from actors.outbox import Outbox
 from actors.progress import ProgressClock
 from actors.subscribers import Subscribers
@@ -31,7 +31,7 @@ from orchestrator.executions.commands import (
 from orchestrator.executions.decisions import NOTHING, Decision
 from orchestrator.executions.events import AnyEvent, Completed, Created, Progressed
 from orchestrator.executions.evolution import evolve
-from orchestrator.executions.model import Execution, Shard, ShardStatus
+from orchestrator.executions.model import Execution, Shard, ShardStatus, Totals
 from orchestrator.executions.plan import Deal
 from orchestrator.jobs.model import JobRun
 from orchestrator.webhooks.model import Subscription, WebhookStatus
@@ -73,12 +73,14 @@ class Transaction:
         known: Mapping[str, Execution],
         subscribers: Subscribers,
         progress: ProgressClock,
+        leases: LeaseClock,
         now: datetime,
     ) -> None:
         self._partition = partition
         self._known = known
         self._subscribers = subscribers
         self._progress = progress
+        self._leases = leases
         self._now = now
         self._before: dict[str, Execution] = {}
         self._replies: dict[str, tuple[bytes, Reply]] = {}
@@ -188,7 +190,12 @@ class Transaction:
                 self._runs[command.execution_id] = run
 
     def _decide(self, execution: Execution | None, command: AnyCommand) -> Decision:
-        """As the machine decides; but nothing is made of a tick that nobody is told of, so that none costs a row."""
+        """As the machine decides.
+
+        But a lapse is nothing where its runner was heard after it fell due, and a tick where nobody is told of it.
+        """
+        if isinstance(command, Lapse) and not self._leases.has_lapsed(HeldLease(command.execution_id, command.lease)):
+            return NOTHING
         decision = machine.decide(execution, command, self._now)
         if isinstance(command, Tick) and execution is not None:
             event = next(iter(decision.events), None)
@@ -220,6 +227,7 @@ class Transaction:
             order=decision.order,
             outcomes=decision.outcomes,
             returned=decision.returned,
+            others=decision.others,
         )
 
     def _remember(self, command: AnyCommand, reply: Receipt | Refusal) -> None:
@@ -306,6 +314,9 @@ def _submission(command: Submit, decision: Decision, state: Execution | None, no
     attempt = None
     if state is not None and not decision.late:
         attempt = state.shards[int(command.shard_id) - 1].attempts
+    tests, totals, rows = command.tests, command.totals, command.rows
+    if decision.outcomes:
+        tests, totals, rows = _counting(command.letters, decision.outcomes, rows)
     return Submission(
         submission_id=command.submission_id,
         tenant_id=command.tenant_id,
@@ -314,8 +325,8 @@ def _submission(command: Submit, decision: Decision, state: Execution | None, no
         attempt=attempt,
         provider=command.provider,
         status=command.status,
-        totals=command.totals,
-        tests=command.tests,
+        totals=totals,
+        tests=tests,
         first_frame=decision.first_frame,
         artifacts=command.artifacts,
         metadata=command.metadata,
@@ -323,15 +334,14 @@ def _submission(command: Submit, decision: Decision, state: Execution | None, no
         reported_at=command.reported_at,
         recorded_at=now,
         root_id=(not decision.late and decision.submission_id) or command.submission_id,
-        rows=command.rows,
+        rows=rows,
     )
 
 
 def _piece(command: Stream, decision: Decision, state: Execution | None, now: datetime) -> Submission:
     """What was streamed: the tests that count, or all of them where they came too late to."""
     shard = None if state is None or decision.late else state.shards[int(command.shard_id) - 1]
-    kept = [number for number, letter in enumerate(decision.outcomes) if letter in _STORED]
-    letters = "".join(command.tests[number] for number in kept)
+    tests, totals, rows = _counting(command.tests, decision.outcomes, command.rows)
     return Submission(
         submission_id=command.submission_id,
         tenant_id=command.tenant_id,
@@ -340,8 +350,8 @@ def _piece(command: Stream, decision: Decision, state: Execution | None, now: da
         attempt=None if shard is None else shard.attempts,
         provider=None,
         status=ShardStatus.COMPLETED,
-        totals=streams.count(letters),
-        tests=len(kept),
+        totals=totals,
+        tests=tests,
         first_frame=decision.first_frame,
         artifacts=None,
         metadata=None,
@@ -349,8 +359,15 @@ def _piece(command: Stream, decision: Decision, state: Execution | None, now: da
         reported_at=command.reported_at,
         recorded_at=now,
         root_id=(shard is not None and shard.submission_id) or command.submission_id,
-        rows=command.rows if len(kept) == len(command.tests) else result_rows.chosen(command.rows, kept),
+        rows=rows,
     )
+
+
+def _counting(letters: str, outcomes: str, rows: bytes) -> tuple[int, Totals, bytes]:
+    """Of tests, those that are stored as they were taken: how many, their totals, their rows."""
+    kept = [number for number, outcome in enumerate(outcomes) if outcome in _STORED]
+    totals = streams.count("".join(letters[number] for number in kept))
+    return len(kept), totals, rows if len(kept) == len(letters) else result_rows.chosen(rows, kept)
 
 
 _STORED = frozenset({streams.Taken.ACCEPTED.letter, streams.Taken.LATE.letter})

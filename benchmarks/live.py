@@ -1,4 +1,4 @@
-"""`python -m benchmarks.live`: from a commit to its frame at a thousand live readers, and what a stalled reader costs.
+"""`python -m benchmarks.live`: from a commit to a thousand live readers, what a stalled one costs, and the first view.
 
 README.md says what each figure means. With `--quick` everything is measured in small, to see that it works.
 """
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from benchmarks import commits, fanout, readers, stalled
+from benchmarks import commits, fanout, first_view, readers, stalled
 from benchmarks.client import CREATED, OK, WEEK_MS, Address, send_all, with_body
 from benchmarks.companions import Companion, alone
 from benchmarks.figures import Figure, figure, median, percentile
@@ -81,9 +81,11 @@ def measure(scale: Scale, steps: Steps) -> list[Figure]:
             with steps.step(f"floor: Valkey and a bare websocket server, round {number}"):
                 floors.append(turns.of_floor(floor_at, reading[-1].example))
         dropped = server.metric("tms_live_overflows_total")
+        viewed = first_view.measure(server.address, scale, steps)
     return [
         *_figures(reading, beside, floors, scale),
         *found,
+        *viewed,
         figure("times that the stalled reader's frames were dropped", dropped, "", at_least=1),
     ]
 

@@ -12,6 +12,7 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
         executions: that something happens in.
         readers: of all of them together.
         rate: events a second in each execution.
+        viewed_tests: of the execution that a browser looks at.
     """
 
     rounds: int
@@ -20,8 +21,9 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
     executions: int
     readers: int
     rate: float
+    viewed_tests: int
 
 
-FULL = Scale(rounds=3, seconds=15.0, warm_seconds=3.0, executions=10, readers=1000, rate=50.0)
+FULL = Scale(rounds=3, seconds=15.0, warm_seconds=3.0, executions=10, readers=1000, rate=50.0, viewed_tests=50_000)
 
-QUICK = Scale(rounds=1, seconds=3.0, warm_seconds=1.0, executions=2, readers=100, rate=10.0)
+QUICK = Scale(rounds=1, seconds=3.0, warm_seconds=1.0, executions=2, readers=100, rate=10.0, viewed_tests=2_000)

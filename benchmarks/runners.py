@@ -5,7 +5,7 @@ README.md says what each figure means. With `--quick` everything is measured in 
 
 import sys
 
-from benchmarks import claiming, makespans
+from benchmarks import claiming, makespans, suite_runs
 from benchmarks.figures import Figure
 from benchmarks.run import run
 from benchmarks.runner_scale import FULL, QUICK, Scale
@@ -26,6 +26,7 @@ def measure(scale: Scale, steps: Steps) -> list[Figure]:
         server = Server()
     with server:
         found += claiming.measure(server, scale, steps)
+        found += suite_runs.measure(server, scale, steps)
     return found
 
 

@@ -6,7 +6,6 @@ Whatever a page shows of an execution is escaped. Nothing is loaded from anywher
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from gateway.wire.artifacts import Artifact
 from gateway.wire.listings import Test
 from gateway.wire.reports import Report, ShardArtifacts, ShardLogs, ShardReport
 from orchestrator.executions.model import Totals
@@ -63,7 +62,7 @@ def shard_report(found: ShardReport) -> bytes:
 def logs(found: ShardLogs) -> bytes:
     """Logs: those that are here, and names of all that runners told of."""
     told = [(f"Shard {shard}", "logs", names) for shard, names in found.shards.items()]
-    return _files("Logs", found.execution_id, found.files, told)
+    return _files("Logs", found, told)
 
 
 def artifacts(found: ShardArtifacts) -> bytes:
@@ -79,11 +78,11 @@ def artifacts(found: ShardArtifacts) -> bytes:
         )
         if names
     ]
-    return _files("Artifacts", found.execution_id, found.files, told)
+    return _files("Artifacts", found, told)
 
 
 def _files(
-    title: str, execution_id: str, files: Sequence[Artifact], told: Sequence[tuple[str, str, Sequence[str] | None]]
+    title: str, found: ShardLogs | ShardArtifacts, told: Sequence[tuple[str, str, Sequence[str] | None]]
 ) -> bytes:
     rows = [
         (
@@ -93,14 +92,15 @@ def _files(
             escape(file.test or ""),
             f"{file.size:,} bytes",
         )
-        for file in files
+        for file in found.files
     ]
     names = [(escape(shard), escape(kind), "<br>".join(map(escape, names or ()))) for shard, kind, names in told]
     return _document(
-        f"{title} of {execution_id}",
+        f"{title} of {found.execution_id}",
         _table(("File", "Kind", "Shard", "Test", "Size"), rows) if rows else "<p>No files were uploaded.</p>",
+        f"<p>These are the first {len(rows):,} of more files.</p>" if found.has_more_files else "",
         "<h2>Names that runners reported</h2>" + _table(("Shard", "Kind", "Names"), names) if names else "",
-        f"<p>{_link(f'/reports/{execution_id}', 'The report')}</p>",
+        f"<p>{_link(f'/reports/{found.execution_id}', 'The report')}</p>",
     )
 
 

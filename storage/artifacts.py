@@ -61,14 +61,26 @@ async def keep(connection: Connection, new: Artifact, object_name: str, now: dat
     return await _insert(connection, msgspec.structs.replace(new, object_name=shared, stored_at=now), most_bytes)
 
 
-async def begin(connection: Connection, new: Artifact, now: datetime, *, most_bytes: int) -> Artifact:
-    """Write down an artifact whose bytes will come in parts; it is there at once where the tenant has its bytes.
+async def same_bytes(connection: Connection, new: Artifact) -> str | None:
+    """The object in which the tenant has the bytes of an artifact already."""
+    name: str | None = await connection.fetchval(
+        "SELECT object_name FROM blobs WHERE tenant_id = $1 AND sha256 = $2 AND size = $3",
+        *(new.tenant_id, new.sha256, new.size),
+    )
+    return name
 
-    Args, Returns, Raises: as `keep`. The same artifact again is the one that was begun before.
+
+async def begin(
+    connection: Connection, new: Artifact, object_name: str | None, now: datetime, *, most_bytes: int
+) -> Artifact:
+    """Write down an artifact whose bytes will come in parts.
+
+    Args, Returns, Raises: as `keep`, but `object_name` is what `same_bytes` found: while it is there, so is the
+    artifact at once. The same artifact again is the one that was begun before.
     """
     shared = await connection.fetchval(
-        "UPDATE blobs SET size = size WHERE tenant_id = $1 AND sha256 = $2 AND size = $3 RETURNING object_name",
-        *(new.tenant_id, new.sha256, new.size),
+        "UPDATE blobs SET size = size WHERE tenant_id = $1 AND object_name = $2 RETURNING object_name",
+        *(new.tenant_id, object_name),
     )
     if shared is not None:
         new = msgspec.structs.replace(new, object_name=shared, stored_at=now)

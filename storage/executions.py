@@ -157,7 +157,8 @@ async def newest_finished(
 ) -> Finished | None:
     """The newest execution that has ended, of those that a badge tells of; None if there is none."""
     row = await connection.fetchrow(
-        "SELECT status, reason_code, total, failed FROM executions WHERE test_suite = $1 AND status IN ('completed', 'failed', 'cancelled')"
+        "SELECT status, reason_code, total, failed FROM executions"
+        " WHERE test_suite = $1 AND status IN ('completed', 'failed', 'cancelled')"
         " AND ($2::text IS NULL OR environment = $2) AND ($3::text IS NULL OR branch = $3)"
         " ORDER BY created_at DESC, execution_id DESC LIMIT 1",
         test_suite,

@@ -71,6 +71,7 @@ def submit(
     status: ShardStatus = ShardStatus.COMPLETED,
     totals: Totals | None = None,
     body: str | None = None,
+    runner_id: str | None = None,
 ) -> Submit:
     """A shard's results; every call is another request unless `body` says that it is the same."""
     at = now()
@@ -91,6 +92,7 @@ def submit(
         metadata=None,
         digest=blake2b(content.encode(), digest_size=16).digest(),
         reported_at=at,
+        runner_id=runner_id,
     )
 
 

@@ -34,12 +34,14 @@ async def begin(call: Call[wire.NewArtifact, None]) -> wire.Artifact:
     if body.size > settings.artifact_bytes:
         raise TooLarge(f"The file is larger than {settings.artifact_bytes} bytes, the most this server takes")
     draft = await drafted(call, body, size=body.size, sha256=bytes.fromhex(body.sha256))
+    async with call.services.reader.tenant(draft.tenant_id) as connection:
+        known = await artifacts.same_bytes(connection, draft)
+    if known is not None:
+        # They were sent under another name, and may not be what this one says.
+        head = call.services.blobs.read(known, 0, min(kinds.SIGNATURE_BYTES, draft.size))
+        kinds.check_content(draft.name, b"".join([window async for window in head]))
     async with call.services.reader.tenant(draft.tenant_id, write=True) as connection:
-        begun = await artifacts.begin(connection, draft, call.now, most_bytes=settings.artifact_execution_bytes)
-        if begun.object_name is not None:
-            # The bytes that are there were sent under another name, and may not be what this one says.
-            head = call.services.blobs.read(begun.object_name, 0, min(kinds.SIGNATURE_BYTES, begun.size))
-            kinds.check_content(begun.name, b"".join([window async for window in head]))
+        begun = await artifacts.begin(connection, draft, known, call.now, most_bytes=settings.artifact_execution_bytes)
     return await looked_at(call, begun)
 
 

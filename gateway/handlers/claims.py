@@ -42,7 +42,7 @@ async def claim(call: Call[wire.ClaimTests, None]) -> wire.ClaimAnswer:
     tests: Sequence[PlannedTest] = ()
     if claimed.places:
         manifest = await call.request.config_dict[MANIFESTS].of(call.principal.tenant_id, execution_id)
-        tests = _file_by_file([manifest.tests[place] for place in claimed.places])
+        tests = [manifest.tests[place] for place in claimed.places]
     return wire.ClaimAnswer(
         state=claimed.state,
         lease_id=None if claimed.lease is None else lease_id(claimed.lease),
@@ -101,7 +101,7 @@ async def hand_back(call: Call[None, wire.HandBackQuery]) -> wire.HandedBack:
             lease=number,
         )
     )
-    return wire.HandedBack(lease_id(number), receipt.returned)
+    return wire.HandedBack(lease_id(number), receipt.returned, receipt.others)
 
 
 def number_of(text: str) -> int | None:
@@ -120,11 +120,3 @@ def _number_in_path(call: Call[Any, Any]) -> int:
     if number is None:
         raise NotFound("There is no such leaseId")
     return number
-
-
-def _file_by_file(tests: Sequence[PlannedTest]) -> list[PlannedTest]:
-    """Tests of one file together, so that what they share is made once; files in the order of their first tests."""
-    by_file: dict[str, list[PlannedTest]] = {}
-    for test in tests:
-        by_file.setdefault(test.file, []).append(test)
-    return [test for mine in by_file.values() for test in mine]

@@ -117,6 +117,7 @@ async def _store(call: Upload, execution_id: str, files: Sequence[ReadFile]) -> 
             status=status,
             artifacts=_artifacts(reports, tests),
             metadata=RunMetadata(duration=sum(report.duration_ms for report in reports)),
+            runner_id=call.query.runner_id,
         ),
         tests,
         content,

@@ -15,6 +15,7 @@ from gateway.wire import results as wire
 from orchestrator import ids
 from orchestrator.executions.commands import Receipt, Submit
 from orchestrator.executions.model import ShardStatus, TestOutcome, Totals, count, settle
+from orchestrator.executions.streams import status_letters
 from orchestrator.timestamps import to_text
 from storage import result_rows
 
@@ -89,12 +90,13 @@ async def store(
         started_at=run.start_time,
         ended_at=run.end_time,
         duration_ms=None if run.duration is None else round(run.duration),
+        runner_id=submission.runner_id,
     )
     try:
         receipt = await call.services.mailbox.send(command)
     except PlacesNeeded:
         # Few executions have a plan, so that it is not looked for before their owner asks.
         manifest = await call.request.config_dict[MANIFESTS].of(tenant_id, submission.execution_id)
-        placed = manifest.placed(tests)
-        receipt = await call.services.mailbox.send(msgspec.structs.replace(command, placed=placed))
+        placed, letters = manifest.placed(tests), status_letters(tests)
+        receipt = await call.services.mailbox.send(msgspec.structs.replace(command, placed=placed, letters=letters))
     return Stored(receipt.submission_id or submission_id, totals, receipt)

@@ -1,4 +1,4 @@
-"""What the gateway and every owner, courier and scheduler measure, in Prometheus' text format; `docs/metrics.md` lists it."""
+"""What gateway, owners, couriers and scheduler measure, in Prometheus' text format; `docs/metrics.md` lists it."""
 
 import asyncio
 import importlib.metadata

@@ -63,19 +63,20 @@ def _verdict(newest: Finished | None) -> tuple[str, str]:
     """A word and its colour; the word alone is enough for who cannot tell colours apart."""
     match newest:
         case None:
-            return "no runs", _GREY
+            verdict = ("no runs", _GREY)
         case Finished(status=ExecutionStatus.CANCELLED):
-            return "cancelled", _GREY
+            verdict = ("cancelled", _GREY)
         case Finished(failed=failed) if failed:
-            return f"failing {failed}", _RED
+            verdict = (f"failing {failed}", _RED)
         case Finished(status=ExecutionStatus.FAILED):
-            return "failing", _RED
+            verdict = ("failing", _RED)
         case Finished(reason_code=ReasonCode.INCOMPLETE):
-            return "incomplete", _RED
+            verdict = ("incomplete", _RED)
         case Finished(total=0):
-            return "no tests", _GREY
+            verdict = ("no tests", _GREY)
         case _:
-            return "passing", _GREEN
+            verdict = ("passing", _GREEN)
+    return verdict
 
 
 def _width(text: str) -> int:

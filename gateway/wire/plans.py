@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from gateway.wire.executions import Cursor, PlanState
 from gateway.wire.moments import PrintedMoment
-from gateway.wire.results import Count, DurationMs, TestItem
+from gateway.wire.results import Count, DurationMs, RunnerId, TestItem
 from orchestrator.executions.commands import ClaimState, Order
 from orchestrator.executions.model import Attempt, TestDetails, TestStatus
 from orchestrator.executions.plan import MAX_TESTS, PlanMode
@@ -20,7 +20,6 @@ LONGEST_NAME = 4096
 Name = Annotated[str, Meta(min_length=1, max_length=LONGEST_NAME)]
 Label = Annotated[str, Meta(min_length=1, max_length=255)]
 Labels = Annotated[list[Label], Meta(max_length=100)]
-RunnerId = Annotated[str, Meta(min_length=1, max_length=200)]
 ShardId = Annotated[str, Meta(min_length=1, max_length=16)]
 LeaseId = Annotated[str, Meta(min_length=1, max_length=32, description="`lease_` and a number, as claims give it")]
 TestState = Literal["waiting", "claimed", "reported", "missing"]
@@ -177,10 +176,11 @@ class HandBackQuery(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class HandedBack(msgspec.Struct, frozen=True, rename="camel"):
-    """How many tests went back."""
+    """How many tests went back, and how many leases other runners have."""
 
     lease_id: str
     returned: int
+    others: int
 
 
 class StreamedAttempt(msgspec.Struct, frozen=True):

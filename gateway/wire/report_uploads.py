@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from gateway.wire.errors import ErrorBody
 from gateway.wire.moments import PrintedMoment
+from gateway.wire.results import RunnerId
 from orchestrator.executions.formats.report import Format
 from orchestrator.executions.model import Totals
 
@@ -17,6 +18,7 @@ class UploadQuery(msgspec.Struct, frozen=True, rename="camel"):
 
     shard_id: Annotated[str, Meta(min_length=1, max_length=16)]
     exit_code: Annotated[int, Meta(ge=0, le=255)] | None = None
+    runner_id: RunnerId | None = None
 
 
 class FileStatus(StrEnum):

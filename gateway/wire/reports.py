@@ -29,19 +29,26 @@ class ShardReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ShardLogs(msgspec.Struct, frozen=True, rename="camel"):
-    """Names of logs as runners told them, by shard id; and the logs that were uploaded (the first 1,000)."""
+    """Names of logs as runners told them, by shard id; and the logs that were uploaded.
+
+    Attributes:
+        files: the first 1,000 of them.
+        has_more_files: `GET /api/executions/{id}/artifacts` has all, page by page.
+    """
 
     execution_id: str
     shards: dict[str, list[str]]
     files: list[Artifact]
+    has_more_files: bool = False
 
 
 class ShardArtifacts(msgspec.Struct, frozen=True, rename="camel"):
-    """Names of artifacts as runners told them, by shard id and kind; and all that were uploaded (the first 1,000)."""
+    """Names of artifacts as runners told them, by shard id and kind; and files, as in `ShardLogs`."""
 
     execution_id: str
     shards: dict[str, Artifacts]
     files: list[Artifact]
+    has_more_files: bool = False
 
 
 def stored_artifacts(text: str | None) -> Artifacts:

@@ -13,6 +13,7 @@ from orchestrator.executions.model import SentTotals, TestOutcome
 Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 DurationMs = Annotated[float, Meta(ge=0, le=1e15, description="milliseconds")]
 ExecutionId = Annotated[str, Meta(min_length=1, max_length=64)]
+RunnerId = Annotated[str, Meta(min_length=1, max_length=200)]
 ShardId = Annotated[str, Meta(min_length=1, max_length=16)] | Count
 Names = Annotated[list[str], Meta(description="names of files")]
 
@@ -74,7 +75,7 @@ class RunMetadata(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class ResultSubmission(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The body of a submission."""
+    """The body of a submission; `runnerId` is that of a claim, whose word then counts while it holds the shard."""
 
     execution_id: ExecutionId
     shard_id: ShardId
@@ -84,6 +85,7 @@ class ResultSubmission(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
     tests: list[TestItem] | None = None
     artifacts: Artifacts | None = None
     metadata: RunMetadata | None = None
+    runner_id: RunnerId | None = None
 
 
 class SubmissionSummary(msgspec.Struct, frozen=True, rename="camel"):

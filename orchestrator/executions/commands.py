@@ -96,7 +96,9 @@ class Submit(Command, frozen=True, kw_only=True, tag=True):
         metadata: JSON text as sent; None if none.
         digest: of the request's body.
         reported_at: the month of the test rows follows from it.
+        runner_id: who says so; in a planned execution only the holder of the shard's lease can then end the shard.
         placed: where its tests stand in the plan; a planned execution's owner asks for it (`PLACES_NEEDED`).
+        letters: a letter for each test, as in `Stream`; comes with `placed`.
     """
 
     submission_id: str
@@ -113,7 +115,9 @@ class Submit(Command, frozen=True, kw_only=True, tag=True):
     started_at: datetime | None = None
     ended_at: datetime | None = None
     duration_ms: int | None = None
+    runner_id: str | None = None
     placed: Placed | None = None
+    letters: str = ""
 
     @property
     def payload_bytes(self) -> int:
@@ -308,6 +312,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, tag=True):
         order: for `Beat` and `Stream`.
         outcomes: for `Stream`, a letter for each test, of `streams`.
         returned: for `HandBack`, how many tests went back.
+        others: for `HandBack`, how many leases other runners have.
     """
 
     execution_id: str
@@ -321,6 +326,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     order: Order | None = None
     outcomes: str = ""
     returned: int = 0
+    others: int = 0
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True, tag=True):

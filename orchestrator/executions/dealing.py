@@ -15,6 +15,7 @@ from orchestrator.executions.commands import (
     Lapse,
     MakePlan,
     Order,
+    Placed,
     Refusal,
     Stream,
 )
@@ -31,7 +32,7 @@ from orchestrator.executions.decisions import (
 )
 from orchestrator.executions.events import AnyEvent, Leased, PlanCreated, Released, ShardStarted, Streamed
 from orchestrator.executions.leases import Release
-from orchestrator.executions.model import Execution, ExecutionStatus, ShardStatus
+from orchestrator.executions.model import Execution, ExecutionStatus, Shard, ShardStatus
 from orchestrator.executions.plan import Deal, Lease, Plan, PlanMode, is_open, open_places
 
 SHORTEST_WAIT = 0.25
@@ -68,12 +69,12 @@ def claim(execution: Execution, command: Claim, now: datetime) -> Decision:
             return Decision(refusal=outside_plan(execution, "shardId"))
         wanted = int(shard.shard_id)
     mine = deal.lease_of(command.runner_id)
-    if mine is not None and command.done != mine.number and any(is_open(plan, deal, unit) for unit in mine.units):
-        return _given(execution, (), mine)
-    events: tuple[AnyEvent, ...] = ()
-    if mine is not None and command.done == mine.number and any(is_open(plan, deal, unit) for unit in mine.units):
-        events = (Released(at=now, lease=mine, why=Release.DONE),)
-    return _next_lease(execution, command.runner_id, mine, wanted, events, now)
+    if mine is None or not any(is_open(plan, deal, unit) for unit in mine.units):
+        return _next_lease(execution, command.runner_id, mine, wanted, (), now)
+    if command.done == mine.number:
+        given_up = (Released(at=now, lease=mine, why=Release.DONE),)
+        return _next_lease(execution, command.runner_id, mine, wanted, given_up, now)
+    return _given(execution, (), mine, wanted)
 
 
 def _next_lease(
@@ -89,7 +90,7 @@ def _next_lease(
     Args:
         execution: before `events`.
         runner_id: who asks.
-        mine: the lease it has or had, whose seat it keeps.
+        mine: the lease it has or had, whose seat it keeps, unless it is needed in another.
         wanted: the only shard that will do.
         events: what has happened so far.
         now: the time.
@@ -98,25 +99,48 @@ def _next_lease(
     plan, deal = _dealt(state)
     seat = leases.free_shard(plan, deal, state.shards, wanted) if mine is None else mine.shard
     if seat is None:
-        return _given(execution, events, None)
+        return _given(execution, events, None, wanted)
     units = leases.batch(plan, deal, seat)
-    if not units and mine is not None and not events:
-        return _given(execution, (), mine)
-    if mine is not None and not events:
-        events = (Released(at=now, lease=mine, why=Release.DONE),)
-    attempt = 1 + max((deal.lapses_of(unit) for unit in units), default=0)
+    if not units and mine is not None:
+        other = None if wanted is not None else _to_take_over(state, mine)
+        if other is None and not events:
+            return _given(execution, (), mine, wanted)
+        if other is not None:
+            seat, units = other, leases.batch(plan, deal, other)
+    if mine is not None:
+        events = events or (Released(at=now, lease=mine, why=Release.DONE),)
+        if seat != mine.shard:
+            events = (*events, *_end_if_through(after(execution, events), mine.shard, now))
+    lapses = dict(deal.lapses)
+    attempt = 1 + max((lapses.get(unit, 0) for unit in units), default=0)
     lease = Lease(deal.last_lease + 1, seat, runner_id, units, attempt)
     events = (*start_if_created(execution, now, now), *events)
     if state.shards[seat - 1].status is ShardStatus.PENDING:
         events = (*events, ShardStarted(at=now, shard_id=str(seat)))
-    return _given(execution, (*events, Leased(at=now, lease=lease)), lease)
+    return _given(execution, (*events, Leased(at=now, lease=lease)), lease, wanted)
 
 
-def _given(execution: Execution, events: tuple[AnyEvent, ...], lease: Lease | None) -> Decision:
+def _to_take_over(execution: Execution, mine: Lease) -> int | None:
+    """Another shard for a runner that is through with its own, and has told all of it."""
+    plan, deal = _dealt(execution)
+    if deal.shards[mine.shard - 1].planned and not execution.shards[mine.shard - 1].is_streamed:
+        return None
+    return leases.shard_to_take_over(plan, deal, execution.shards)
+
+
+def _end_if_through(execution: Execution, number: int, now: datetime) -> tuple[AnyEvent, ...]:
+    """The end of a shard in which nobody has anything left to do."""
+    shard = execution.shards[number - 1]
+    if shard.is_open and shard.is_streamed and leases.is_through(*_dealt(execution), number):
+        return (close(execution, shard, now),)
+    return ()
+
+
+def _given(execution: Execution, events: tuple[AnyEvent, ...], lease: Lease | None, wanted: int | None) -> Decision:
     state = after(execution, events)
     plan, deal = _dealt(state)
     places = () if lease is None else tuple(open_places(plan, deal, lease.units))
-    answer = ClaimState.WAIT if _may_get_more(plan, deal, lease) else ClaimState.DONE
+    answer = ClaimState.WAIT if _may_get_more(state, lease, wanted) else ClaimState.DONE
     if places:
         answer = ClaimState.LEASED
     waiting = sum(not one.units for one in deal.leases)
@@ -132,10 +156,11 @@ def _given(execution: Execution, events: tuple[AnyEvent, ...], lease: Lease | No
     return Decision(events=events, claimed=claimed, renewed=None if lease is None else lease.number)
 
 
-def _may_get_more(plan: Plan, deal: Deal, lease: Lease | None) -> bool:
+def _may_get_more(execution: Execution, lease: Lease | None, wanted: int | None) -> bool:
     """Whether tests may still come to a runner that has none: another's lease may lapse."""
-    if lease is not None and plan.mode is PlanMode.STATIC:
-        return False
+    plan, deal = _dealt(execution)
+    if wanted is not None and plan.mode is PlanMode.STATIC:
+        return lease is None and execution.shards[wanted - 1].is_open
     return deal.unsettled_tests > 0
 
 
@@ -166,7 +191,8 @@ def hand_back(execution: Execution, command: HandBack, now: datetime) -> Decisio
         return NOTHING
     plan, deal = _dealt(execution)
     returned = len(open_places(plan, deal, lease.units))
-    return Decision(events=_release(execution, lease, Release.HANDED_BACK, now), returned=returned)
+    events = _release(execution, lease, Release.HANDED_BACK, now)
+    return Decision(events=events, returned=returned, others=len(deal.leases) - 1)
 
 
 def lapse(execution: Execution, command: Lapse, now: datetime) -> Decision:
@@ -185,17 +211,20 @@ def _release(execution: Execution, lease: Lease, why: Release, now: datetime) ->
     shard = state.shards[lease.shard - 1]
     lost = (deal.missing & ~_dealt(execution)[1].missing).bit_count()
     events: tuple[AnyEvent, ...] = (released,)
-    if shard.is_open and lost:
+    if shard.is_open and lost and not leases.is_needed(plan, deal, state.shards, lease.shard):
         reason = f"Runner {lease.runner_id} fell silent, and no retries are left for {lost} of its tests"
         events = (released, closed_as(shard, ShardStatus.LOST, now, reason))
-    elif shard.is_open and shard.is_streamed and _is_through(plan, deal, lease.shard):
-        events = (released, close(shard, now))
+    else:
+        events = (released, *_end_if_through(state, lease.shard, now))
     return (*events, *end_if_decided(after(execution, events), now))
 
 
-def _is_through(plan: Plan, deal: Deal, shard: int) -> bool:
-    """Whether a shard of a static plan has no test left to run."""
-    return plan.mode is PlanMode.STATIC and not any(is_open(plan, deal, unit) for unit in plan.units_of(shard))
+def may_end(execution: Execution, shard_id: str, runner_id: str | None) -> bool:
+    """Whether a runner's word on a shard counts: a former holder's does not. One that names no runner is trusted."""
+    if execution.deal is None or runner_id is None:
+        return True
+    lease = execution.deal.lease_in(int(shard_id))
+    return lease is not None and lease.runner_id == runner_id
 
 
 def stream(execution: Execution, command: Stream, now: datetime) -> Decision:
@@ -209,29 +238,46 @@ def stream(execution: Execution, command: Stream, now: datetime) -> Decision:
     if lease is None or lease.shard != int(shard.shard_id):
         return _late(command, Order.ABANDON)
     outcomes = streams.taken(execution.deal, command.placed)
-    fresh = streams.chosen(command.placed, outcomes)
-    if not fresh.places:
+    events = streamed(shard, command.placed, command.tests, outcomes, command.submission_id, now)
+    if not events:
         return Decision(order=Order.CONTINUE, outcomes=outcomes, renewed=lease.number)
-    letters = "".join(
-        letter for letter, taken in zip(command.tests, outcomes, strict=True) if taken == streams.Taken.ACCEPTED.letter
-    )
-    streamed = Streamed(
-        at=now,
-        shard_id=shard.shard_id,
-        submission_id=(shard.is_streamed and shard.submission_id) or command.submission_id,
-        totals=streams.count(letters),
-        frames=frames_of(len(letters)),
-        reported=streams.planned(fresh),
-        unexpected=streams.unplanned(fresh),
-    )
     return Decision(
-        events=(streamed,),
+        events=events,
         order=Order.CONTINUE,
         outcomes=outcomes,
         renewed=lease.number,
         submission_id=command.submission_id,
         first_frame=execution.frames + 1,
     )
+
+
+def streamed(
+    shard: Shard, placed: Placed, tests: str, outcomes: str, submission_id: str, now: datetime
+) -> tuple[AnyEvent, ...]:
+    """The tests that are accepted are added to a shard; nothing happens where none is.
+
+    Args:
+        shard: that they belong to.
+        placed: where they stand in the plan.
+        tests: a letter for each, how it ended.
+        outcomes: a letter for each, how it is taken.
+        submission_id: of the first of a shard.
+        now: the time.
+    """
+    fresh = streams.chosen(placed, outcomes)
+    if not fresh.places:
+        return ()
+    letters = streams.accepted(tests, outcomes)
+    event = Streamed(
+        at=now,
+        shard_id=shard.shard_id,
+        submission_id=(shard.is_streamed and shard.submission_id) or submission_id,
+        totals=streams.count(letters),
+        frames=frames_of(len(letters)),
+        reported=streams.planned(fresh),
+        unexpected=streams.unplanned(fresh),
+    )
+    return (event,)
 
 
 def stream_to_ended(execution: Execution, command: Stream, _now: datetime) -> Decision:

@@ -27,7 +27,8 @@ class Decision(msgspec.Struct, frozen=True):
         submission_id: the submission that holds the results sent, the former one for a repetition.
         first_frame: number of the first `tests` frame of a new submission.
         renewed: number of the lease whose holder has shown that it lives.
-        claimed, order, outcomes, returned: as in `Receipt`.
+        outcomes: as in `Receipt`; for `Submit`, where only some of its tests count.
+        claimed, order, returned, others: as in `Receipt`.
     """
 
     events: tuple[AnyEvent, ...] = ()
@@ -40,6 +41,7 @@ class Decision(msgspec.Struct, frozen=True):
     order: Order | None = None
     outcomes: str = ""
     returned: int = 0
+    others: int = 0
 
 
 NOTHING = Decision()
@@ -104,11 +106,15 @@ def _close_all(execution: Execution, at: datetime) -> tuple[AnyEvent, ...]:
     deal = execution.deal
     if deal is None or deal.leases or deal.unsettled_tests:
         return ()
-    return tuple(close(shard, at) for shard in execution.open_shards())
+    return tuple(close(execution, shard, at) for shard in execution.open_shards())
 
 
-def close(shard: Shard, at: datetime) -> ShardEnded:
+def close(execution: Execution, shard: Shard, at: datetime) -> ShardEnded:
     """The end of a shard by what was streamed, where its runner does not close it any more."""
+    missing = 0 if execution.deal is None else execution.deal.shards[int(shard.shard_id) - 1].missing
+    if missing:
+        reason = f"No retries are left for {missing} of its tests, whose runners fell silent"
+        return closed_as(shard, ShardStatus.LOST, at, reason)
     status = ShardStatus.FAILED if shard.totals.failed else ShardStatus.COMPLETED
     return closed_as(shard, status, at)
 

@@ -92,18 +92,14 @@ def _fold_shard_ended(execution: Execution, event: ShardEnded) -> Execution:
         duration_ms=event.duration_ms,
         is_streamed=shard.is_streamed and event.closes_stream,
     )
-    deal = _reported(execution, event)
+    deal = execution.deal
+    if deal is not None and not event.closes_stream:
+        deal = leases.listed(deal, int(event.shard_id), event.reported, event.unexpected)
     if execution.plan is not None and deal is not None:
         deal = leases.closed(execution.plan, deal, int(event.shard_id))
     return msgspec.structs.replace(
         execution, shards=execution.with_shard(ended), frames=execution.frames + event.frames, deal=deal
     )
-
-
-def _reported(execution: Execution, event: ShardEnded | Streamed) -> Deal | None:
-    if execution.deal is None or not (event.reported or event.unexpected):
-        return execution.deal
-    return leases.reported(execution.deal, int(event.shard_id), event.reported, event.unexpected)
 
 
 def _fold_plan_created(execution: Execution, event: PlanCreated) -> Execution:
@@ -131,11 +127,12 @@ def _fold_streamed(execution: Execution, event: Streamed) -> Execution:
         attempts=shard.attempts + is_first,
         is_streamed=True,
     )
+    _, deal = _dealt(execution)
     return msgspec.structs.replace(
         execution,
         shards=execution.with_shard(grown),
         frames=execution.frames + event.frames,
-        deal=_reported(execution, event),
+        deal=leases.reported(deal, int(event.shard_id), event.reported, event.unexpected),
     )
 
 

@@ -5,8 +5,9 @@ waits, or has nothing more to do than to close its shard, has a lease without te
 silence will be noticed, and a plan is worked off only when no lease is open.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
+from math import inf
 
 import msgspec
 
@@ -46,31 +47,74 @@ def free_shard(plan: Plan, deal: Deal, shards: tuple[Shard, ...], wanted: int | 
         if shard.is_open and number not in taken and wanted in (None, number)
     ]
     if plan.mode is PlanMode.STATIC:
-        with_tests = (one for one in free if any(is_open(plan, deal, unit) for unit in plan.units_of(one)))
+        with_tests = (one for one in free if _has_open(plan, deal, one))
         return next(with_tests, next(iter(free), None))
     return next(iter(free), None)
 
 
+def shard_to_take_over(plan: Plan, deal: Deal, shards: tuple[Shard, ...]) -> int | None:
+    """In `static` mode, a shard with tests whose runner is gone, or never came; None if there is none."""
+    if plan.mode is PlanMode.QUEUE:
+        return None
+    number = free_shard(plan, deal, shards, None)
+    return number if number is not None and _has_open(plan, deal, number) else None
+
+
 def batch(plan: Plan, deal: Deal, shard: int) -> tuple[int, ...]:
-    """The units that the runner in this shard gets now; none where nothing waits."""
-    if plan.mode is PlanMode.STATIC:
-        return tuple(unit for unit in plan.units_of(shard) if is_open(plan, deal, unit))
+    """The units that the runner in this shard gets now, those of one file together; none where nothing waits.
+
+    A unit in which a runner fell silent is given alone: if it is what kills runners, it takes nothing with it.
+    """
+    is_static = plan.mode is PlanMode.STATIC
     share = SHARE * (CAUTION if plan.is_cold else 1)
-    target = max(SHORTEST_BATCH_MS, deal.waiting_ms / (share * len(deal.shards)))
+    target = inf if is_static else max(SHORTEST_BATCH_MS, deal.waiting_ms / (share * len(deal.shards)))
+    most = len(plan.units) if is_static else MOST_UNITS
+    suspects = {unit for unit, _ in deal.lapses}
     units: list[int] = []
     taken_ms = 0.0
-    for unit in _waiting(plan, deal):
+    for unit in _open_of(plan, deal, shard) if is_static else _waiting(plan, deal):
         unit_ms = plan.units[unit].expected_ms
-        if units and (taken_ms + unit_ms > target or len(units) == MOST_UNITS):
+        if units and (taken_ms + unit_ms > target or len(units) == most or unit in suspects):
             break
         units.append(unit)
         taken_ms += unit_ms
-    return tuple(units)
+        if unit in suspects:
+            break
+    return tuple(_file_by_file(plan, units))
 
 
-def _waiting(plan: Plan, deal: Deal) -> Iterable[int]:
+def _open_of(plan: Plan, deal: Deal, shard: int) -> Iterator[int]:
+    return (unit for unit in plan.units_of(shard) if is_open(plan, deal, unit))
+
+
+def _has_open(plan: Plan, deal: Deal, shard: int) -> bool:
+    return next(_open_of(plan, deal, shard), None) is not None
+
+
+def _waiting(plan: Plan, deal: Deal) -> Iterator[int]:
     yield from (unit for unit in deal.returned if is_open(plan, deal, unit))
     yield from (unit for unit in range(deal.next_unit, len(plan.units)) if is_open(plan, deal, unit))
+
+
+def _file_by_file(plan: Plan, units: Sequence[int]) -> list[int]:
+    """So that what tests of a file share is made once; the files in the order of their first units."""
+    order: dict[int, int] = {}
+    for unit in units:
+        order.setdefault(plan.units[unit].file, len(order))
+    return sorted(units, key=lambda unit: order[plan.units[unit].file])
+
+
+def is_through(plan: Plan, deal: Deal, shard: int) -> bool:
+    """Whether a shard of a `static` plan has no test left to run."""
+    return plan.mode is PlanMode.STATIC and not _has_open(plan, deal, shard)
+
+
+def is_needed(plan: Plan, deal: Deal, shards: tuple[Shard, ...], shard: int) -> bool:
+    """Whether tests are left that nobody could run if this shard ended."""
+    if plan.mode is PlanMode.STATIC:
+        return _has_open(plan, deal, shard)
+    others = any(one.is_open for number, one in enumerate(shards, 1) if number != shard)
+    return deal.unsettled_tests > 0 and not others
 
 
 def seated(plan: Plan, deal: Deal, lease: Lease) -> Deal:
@@ -90,6 +134,9 @@ def seated(plan: Plan, deal: Deal, lease: Lease) -> Deal:
 def released(plan: Plan, deal: Deal, lease: Lease, why: Release, retries: int) -> Deal:
     """A lease has ended. What it left is given up where its runner said it is through, or its retries are used up.
 
+    Runners run units in order. So of a silent one's, the first with open tests was under way, and has had its attempt;
+    the others have not.
+
     Args:
         plan: of the execution.
         deal: how it stands, the lease open.
@@ -100,7 +147,7 @@ def released(plan: Plan, deal: Deal, lease: Lease, why: Release, retries: int) -
     left = tuple(unit for unit in lease.units if is_open(plan, deal, unit))
     lapses = dict(deal.lapses)
     if why is Release.LAPSED:
-        lapses |= {unit: lapses.get(unit, 0) + 1 for unit in left}
+        lapses |= {unit: lapses.get(unit, 0) + 1 for unit in left[:1]}
     lost = {unit for unit in left if why is Release.DONE or lapses.get(unit, 0) > retries}
     back = tuple(unit for unit in left if unit not in lost)
     missing = open_tests(plan, deal, lost)
@@ -145,6 +192,31 @@ def reported(deal: Deal, shard: int, tests: int, unexpected: frozenset[int]) -> 
     )
 
 
+def listed(deal: Deal, shard: int, tests: int, unexpected: frozenset[int]) -> Deal:
+    """A submission of a shard counts from now on, in place of its former one.
+
+    Args:
+        deal: how it stands.
+        shard: the shard that reports.
+        tests: the set of planned tests that it reports.
+        unexpected: fingerprints of others that are new.
+    """
+    former = int.from_bytes(deal.shards[shard - 1].listed, "little")
+    dropped = former & ~tests
+    number = dropped.bit_count()
+    deal = msgspec.structs.replace(
+        deal,
+        reported=deal.reported & ~dropped,
+        missing=deal.missing | dropped,
+        shards=_with_shard(deal, shard, reported=-number, missing=number),
+    )
+    counting = (former & tests) | (tests & ~deal.reported)
+    deal = reported(deal, shard, tests, unexpected)
+    content = counting.to_bytes((counting.bit_length() + 7) // 8, "little")
+    after = msgspec.structs.replace(deal.shards[shard - 1], listed=content)
+    return msgspec.structs.replace(deal, shards=(*deal.shards[: shard - 1], after, *deal.shards[shard:]))
+
+
 def closed(plan: Plan, deal: Deal, shard: int) -> Deal:
     """A shard has ended. In `static` mode nobody else can run what it has left."""
     if plan.mode is PlanMode.QUEUE:
@@ -159,7 +231,5 @@ def closed(plan: Plan, deal: Deal, shard: int) -> Deal:
 def _with_shard(deal: Deal, number: int, **more: int) -> tuple[ShardDeal, ...]:
     before = deal.shards[number - 1]
     # What a shard is missing another may report in the end, so that a count can fall at the wrong one of the two.
-    after = ShardDeal(
-        **{name: max(0, value + more.get(name, 0)) for name, value in msgspec.structs.asdict(before).items()}
-    )
+    after = msgspec.structs.replace(before, **{name: max(0, getattr(before, name) + by) for name, by in more.items()})
     return (*deal.shards[: number - 1], after, *deal.shards[number:])

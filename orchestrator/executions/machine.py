@@ -48,6 +48,7 @@ from orchestrator.executions.decisions import (
     started,
 )
 from orchestrator.executions.events import (
+    AnyEvent,
     Cancelled,
     Completed,
     Created,
@@ -137,27 +138,68 @@ def _submit(execution: Execution, command: Submit, now: datetime) -> Decision:
         return Decision(submission_id=shard.submission_id)
     if execution.deal is not None and command.tests and command.placed is None:
         return Decision(refusal=Refusal(code=PLACES_NEEDED, message="Send it again with the places of its tests"))
-    closes = shard.is_streamed and not command.tests
-    if closes and shard.status is ShardStatus.LOST:
-        return Decision(submission_id=shard.submission_id)  # by a runner that was given up: it closes nothing any more
+    if not dealing.may_end(execution, shard.shard_id, command.runner_id):
+        kept = command.submission_id if command.tests else shard.submission_id
+        return Decision(submission_id=kept, late=bool(command.tests))
+    if _was_given_up(execution, shard) and not command.tests and (shard.is_streamed or command.totals == Totals()):
+        return Decision(submission_id=shard.submission_id)
+    return (_close_stream if shard.is_streamed else _replace)(execution, shard, command, now)
+
+
+def _was_given_up(execution: Execution, shard: Shard) -> bool:
+    return execution.deal is not None and shard.status is ShardStatus.LOST
+
+
+def _replace(execution: Execution, shard: Shard, command: Submit, now: datetime) -> Decision:
+    begun = _begun(command, now)
     ended = ShardEnded(
         at=now,
         shard_id=shard.shard_id,
         status=command.status,
-        # Counters that are sent count (X-054), also where they close a stream.
-        totals=shard.totals if closes and command.totals == Totals() else command.totals,
+        totals=command.totals,
         started_at=shard.started_at or command.started_at,
         duration_ms=_shard_duration(command, shard, now),
-        submission_id=shard.submission_id if closes else command.submission_id,
+        submission_id=command.submission_id,
         digest=command.digest,
         frames=frames_of(command.tests),
-        closes_stream=closes,
         reported=0 if command.placed is None else streams.planned(command.placed),
         unexpected=frozenset() if command.placed is None else streams.unplanned(command.placed),
     )
-    begun = now if command.started_at is None else min(truncate(command.started_at), now)
     events = end_shard(execution, ended, begun, now)
     return Decision(events=events, submission_id=ended.submission_id, first_frame=execution.frames + 1)
+
+
+def _begun(command: Submit, now: datetime) -> datetime:
+    return now if command.started_at is None else min(truncate(command.started_at), now)
+
+
+def _close_stream(execution: Execution, shard: Shard, command: Submit, now: datetime) -> Decision:
+    """The end of a shard whose tests were streamed; tests that come with it are the last of them."""
+    events: tuple[AnyEvent, ...] = ()
+    outcomes = ""
+    if execution.deal is not None and command.placed is not None:
+        outcomes = streams.taken(execution.deal, command.placed)
+        events = dealing.streamed(shard, command.placed, command.letters, outcomes, command.submission_id, now)
+    state = after(execution, events)
+    grown = state.shards[int(shard.shard_id) - 1]
+    ended = ShardEnded(
+        at=now,
+        shard_id=shard.shard_id,
+        status=command.status,
+        # Counters that are sent count (X-054), where they are not those of tests that came with them.
+        totals=grown.totals if command.tests or command.totals == Totals() else command.totals,
+        started_at=shard.started_at or command.started_at,
+        duration_ms=_shard_duration(command, shard, now),
+        submission_id=shard.submission_id,
+        digest=command.digest,
+        closes_stream=True,
+    )
+    return Decision(
+        events=(*events, *end_shard(state, ended, _begun(command, now), now)),
+        submission_id=shard.submission_id,
+        first_frame=execution.frames + 1,
+        outcomes=outcomes,
+    )
 
 
 def _submit_late(execution: Execution, command: Submit, _now: datetime) -> Decision:

@@ -27,11 +27,16 @@ class PlanMode(StrEnum):
 
 
 class Unit(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """Tests that are dealt out together, a file or a part of one: `tests` of them from place `first`."""
+    """Tests that are dealt out together, a file or a part of one: `tests` of them from place `first`.
+
+    Attributes:
+        file: a number that the parts of one file share.
+    """
 
     first: int
     tests: int
     expected_ms: float
+    file: int = -1
 
 
 class Plan(msgspec.Struct, frozen=True, gc=False):
@@ -97,12 +102,17 @@ class Lease(msgspec.Struct, frozen=True, gc=False):
 
 
 class ShardDeal(msgspec.Struct, frozen=True, gc=False):
-    """What a shard has of the plan, in tests. In `queue` mode `planned` is what it has claimed so far."""
+    """What a shard has of the plan, in tests. In `queue` mode `planned` is what it has claimed so far.
+
+    Attributes:
+        listed: the set of tests that count by its submission, which another one replaces; nothing where it streams.
+    """
 
     planned: int = 0
     reported: int = 0
     missing: int = 0
     unexpected: int = 0
+    listed: bytes = b""
 
 
 class Deal(msgspec.Struct, frozen=True, gc=False):
@@ -116,7 +126,7 @@ class Deal(msgspec.Struct, frozen=True, gc=False):
         waiting_ms: expected duration of all that waits to be claimed, in `queue` mode.
         reported, missing: sets of tests: with a result that counts; given up.
         unexpected: fingerprints of tests that were reported without being planned.
-        lapses: unit to how many of its leases have lapsed.
+        lapses: unit to how many leases lapsed in which it was the first with open tests, and so the one being run.
         shards: in order.
     """
 
@@ -160,10 +170,6 @@ class Deal(msgspec.Struct, frozen=True, gc=False):
     def lease_in(self, shard: int) -> Lease | None:
         """The lease that holds a shard's seat."""
         return next((lease for lease in self.leases if lease.shard == shard), None)
-
-    def lapses_of(self, unit: int) -> int:
-        """How many leases of a unit have lapsed."""
-        return next((times for one, times in self.lapses if one == unit), 0)
 
 
 def first_deal(plan: Plan) -> Deal:

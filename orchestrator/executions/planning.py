@@ -1,8 +1,8 @@
 """How a plan is made: from the tests that will be run and what is known of how long each takes. Pure and deterministic.
 
 Units are files, because what tests of a file share (fixtures, a browser, a database) is then made once. A file that
-would take more than `UNIT_SHARE` of a shard's time is cut into pieces, down to single tests; but not into pieces shorter
-than `SHORTEST_UNIT_MS`, which gain less than their claims and fixtures cost.
+would take more than `UNIT_SHARE` of a shard's time is cut into pieces, down to single tests; but not into pieces
+shorter than `SHORTEST_UNIT_MS`, which gain less than their claims and fixtures cost.
 
 `static` deals the longest unit first, each to the shard that has least so far (Graham's LPT rule). `queue` keeps the
 units in that order for runners to claim.
@@ -104,8 +104,10 @@ def draw(tests: Sequence[PlannedTest], known: Sequence[Known], rules: Rules, now
     for mine in dealt:
         bounds.append(bounds[-1] + len(mine))
     units, first = [], 0
+    files: dict[str, int] = {}
     for piece in ordered:
-        units.append(Unit(first, len(piece.places), piece.expected_ms))
+        file = files.setdefault(piece.file, len(files))
+        units.append(Unit(first, len(piece.places), piece.expected_ms, file))
         first += len(piece.places)
     manifest = tuple(
         msgspec.structs.replace(

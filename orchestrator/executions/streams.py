@@ -45,7 +45,7 @@ def count(letters: str) -> Totals:
 
 
 def taken(deal: Deal, placed: Placed) -> str:
-    """How each test is taken that comes from the holder of a lease: the first report of each counts."""
+    """How each test is taken from a runner whose word counts: the first report of each does."""
     reported, unexpected = deal.reported, set(deal.unexpected)
     letters = []
     for place, fingerprint in zip(placed.places, placed.fingerprints, strict=True):
@@ -75,6 +75,13 @@ def unplanned(placed: Placed) -> frozenset[int]:
     """Fingerprints of those that the plan does not have, as many as are told apart."""
     found = [one for place, one in zip(placed.places, placed.fingerprints, strict=True) if place < 0]
     return frozenset(found[:MAX_UNEXPECTED])
+
+
+def accepted(letters: str, outcomes: str) -> str:
+    """Of a letter for each test, those of the tests that were accepted."""
+    return "".join(
+        letter for letter, outcome in zip(letters, outcomes, strict=True) if outcome == Taken.ACCEPTED.letter
+    )
 
 
 def chosen(placed: Placed, outcomes: str) -> Placed:

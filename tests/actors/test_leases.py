@@ -1,5 +1,6 @@
 """Leases under a real owner: they lapse without being asked, survive a restart, and fence former holders off."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -8,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from actors import execution_owner
 from actors.execution_owner import ExecutionOwner, OwnerSettings
 from actors.lease_clock import HeldLease, LeaseClock
 from orchestrator.executions.commands import (
@@ -31,7 +33,7 @@ from storage import executions, result_rows
 from storage.postgres import DirectConnection
 from tests import orders
 from tests.clock import Clock
-from tests.dealt import Run, a_manifest, drawn, make_plan
+from tests.dealt import Run, a_manifest, drawn, lease_of, make_plan
 from tests.patience import eventually
 
 LEASE = 30.0
@@ -153,6 +155,53 @@ async def test_a_sign_of_life_renews_a_lease(
     assert [lease.number for lease in deal.leases] == [claimed.lease]
 
 
+async def test_a_runner_that_was_heard_before_its_turn_came_keeps_its_lease(
+    make_owner: MakeOwner, connection: DirectConnection, tenant: int, clock: Clock
+) -> None:
+    owner = await make_owner()
+    made = await planned(owner, tenant)
+    alive = await claim(owner, made, "alive")
+    assert alive.lease is not None
+    clock.advance(LEASE + 1)
+
+    # The lapse waits for its turn, and behind it the sign of life.
+    owner.look_at_clock()
+    assert await beat(owner, made, "alive", alive) is Order.CONTINUE
+
+    deal = (await state(connection, made)).deal
+    assert deal is not None
+    assert [lease.number for lease in deal.leases] == [alive.lease]
+
+
+async def test_a_database_that_stalls_costs_no_runner_its_lease(
+    make_owner: MakeOwner, connection: DirectConnection, tenant: int, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execution_owner, "STALL_SECONDS", 0.0)
+    owner = await make_owner()
+    made = await planned(owner, tenant)
+    await claim(owner, made, "alive")
+    clock.advance(LEASE - 0.001)
+    async with connection.transaction():
+        await connection.execute("LOCK TABLE partitions IN ACCESS EXCLUSIVE MODE")
+        other = asyncio.create_task(tell(owner, orders.create(tenant=tenant)))
+        await eventually(lambda: waits_for_a_lock(connection))
+        clock.advance(0.002)
+        owner.look_at_clock()
+    await other
+    await tell(owner, orders.create(tenant=tenant))
+
+    deal = (await state(connection, made)).deal
+    assert deal is not None
+    assert len(deal.leases) == 1
+
+
+async def waits_for_a_lock(connection: DirectConnection) -> bool:
+    waiting: bool = await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'partitions'::regclass)"
+    )
+    return waiting
+
+
 async def test_a_new_owner_knows_leases_queue_and_reports_and_gives_each_lease_its_time_again(
     make_owner: MakeOwner, connection: DirectConnection, tenant: int, clock: Clock
 ) -> None:
@@ -202,6 +251,24 @@ def test_a_lease_that_was_renewed_lapses_later() -> None:
     assert leases.next() == run.now + timedelta(seconds=30)
     assert leases.pop_due(run.now + timedelta(seconds=30)) == [HeldLease(execution_id, first.lease)]
     assert leases.next() == run.now + timedelta(seconds=50)
+
+
+def test_a_lease_has_lapsed_until_its_runner_is_heard() -> None:
+    run = Run(drawn(a_manifest(4, 1), PlanMode.QUEUE, 2).plan)
+    held = HeldLease(run.state.execution_id, lease_of(run.claim("a")))
+    leases, late = LeaseClock(timedelta(seconds=30)), run.now + timedelta(seconds=31)
+    leases.follow(run.state, run.now)
+    assert not leases.has_lapsed(held)
+    assert leases.pop_due(late) == [held]
+    assert leases.has_lapsed(held)
+
+    leases.renew(held, late)
+
+    assert not leases.has_lapsed(held)
+    assert leases.pop_due(late + timedelta(seconds=31)) == [held]
+    leases.grant(timedelta(seconds=5))
+    assert not leases.has_lapsed(held)
+    assert leases.next() == late + timedelta(seconds=66)
 
 
 def test_a_lease_that_ended_does_not_lapse() -> None:

@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
+from gateway.handlers import reports
+from storage import postgres
 from tests.gateway.conftest import Answer, Api
 from tests.gateway.files import PNG, sent
+from tests.running import RunningServer
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"}
 HOSTILE = "<script>alert('ours')</script>\"'&"
@@ -118,6 +121,37 @@ async def test_everybody_gets_what_they_like_best(api: Api, execution_id: str, a
     wants_page = media.startswith("text/html")
     nobody = await api.with_token(None).get(f"/reports/{execution_id}", headers={"Accept": accept})
     assert nobody.status == (200 if wants_page else 401)
+
+
+async def test_a_suffix_says_what_a_program_gets(api: Api, execution_id: str) -> None:
+    for path in (f"/reports/{execution_id}", f"/reports/{execution_id}/shard-1"):
+        as_json = await api.get(f"{path}.json", headers=BROWSER)
+        assert as_json.json == (await api.get(path)).json
+        for suffix, media in ((".xml", "application/xml"), (".ctrf.json", "application/ctrf+json")):
+            answer = await api.get(f"{path}{suffix}", headers=BROWSER)
+            assert (answer.status, answer.headers["Content-Type"]) == (200, media)
+
+
+async def test_who_has_more_files_than_are_listed_is_told(api: Api, server: RunningServer) -> None:
+    execution_id = (await api.create())["executionId"]
+    await sent(api, execution_id, PNG, "1.png")
+    whole = (await api.get(f"/artifacts/{execution_id}")).json
+    assert (len(whole["files"]), whole["hasMoreFiles"]) == (1, False)
+
+    async with postgres.connected(server.database_url) as connection:
+        await connection.execute(
+            "INSERT INTO artifacts (artifact_id, tenant_id, execution_id, shard, kind, name, size, sha256, identity,"
+            " created_at, object_name, stored_at) SELECT artifact_id || n, tenant_id, execution_id, shard, kind,"
+            " n || '.png', size, sha256, n::text::bytea, created_at, object_name, stored_at"
+            " FROM artifacts, generate_series(1, $2) AS n WHERE execution_id = $1",
+            *(execution_id, reports.FILES),
+        )
+    cut = (await api.get(f"/artifacts/{execution_id}")).json
+    assert (len(cut["files"]), cut["hasMoreFiles"]) == (1000, True)
+    assert (
+        "These are the first 1,000 of more files."
+        in page_of(await api.get(f"/artifacts/{execution_id}", headers=BROWSER)).text
+    )
 
 
 async def test_programs_read_of_files_beside_the_names_that_were_told(api: Api, execution_id: str) -> None:

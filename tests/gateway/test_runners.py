@@ -239,6 +239,50 @@ async def test_results_sent_at_once_count_for_the_plan_too(api: Api) -> None:
     assert (state["plan"]["reported"], state["plan"]["missing"]) == (10, 2)
 
 
+async def test_tests_that_come_with_the_end_of_a_stream_are_added_to_it(api: Api) -> None:
+    execution_id = await planned(api, "static", shards=1)
+    claimed = await claim(api, execution_id)
+    first, *others = results(claimed["tests"])
+    await stream(api, execution_id, claimed, [{**first, "status": "failed"}])
+
+    answer = await close(api, execution_id, "1", tests=[first, *others], runnerId="a")
+
+    assert answer.status == 201
+    state = await api.state(execution_id)
+    assert (state["status"], state["reasonCode"]) == ("completed", None)
+    assert (state["results"]["total"], state["results"]["failed"]) == (12, 1)
+    listed = (await api.get(f"/api/executions/{execution_id}/tests?limit=100")).json["tests"]
+    assert [(one["file"], one["title"], one["status"]) for one in listed] == [
+        (one["file"], one["title"], "failed" if one is first else "passed") for one in [first, *others]
+    ]
+
+
+@pytest.mark.parametrize("status", ["completed", "error"])
+async def test_a_runner_that_lost_its_shard_ends_it_no_more_and_its_results_are_kept_as_late(
+    api: Api, status: str
+) -> None:
+    execution_id = await planned(api, "static", shards=1)
+    lost = await claim(api, execution_id, "dead")
+    handed_back = await api.delete(f"/api/executions/{execution_id}/claims/{lost['leaseId']}?runnerId=dead")
+    assert (handed_back.json["returned"], handed_back.json["others"]) == (12, 0)
+    claimed = await claim(api, execution_id, "heir")
+
+    ended = await close(api, execution_id, "1", status=status, runnerId="dead")
+    late = await close(api, execution_id, "1", tests=results(TESTS[:2]), runnerId="dead")
+
+    assert (ended.status, late.status) == (201, 201)
+    assert ((await api.state(execution_id))["status"], (await api.state(execution_id))["results"]["total"]) == (
+        "running",
+        0,
+    )
+    kept = (await api.get(f"/api/executions/{execution_id}/tests?attempts=all")).json["tests"]
+    assert [one["attempt"] for one in kept] == [None, None]
+    await stream(api, execution_id, claimed, results(claimed["tests"]))
+    await close(api, execution_id, "1", runnerId="heir")
+    state = await api.state(execution_id)
+    assert (state["status"], state["reasonCode"], state["results"]["total"]) == ("completed", None, 12)
+
+
 async def test_the_log_tells_of_plan_and_leases(api: Api) -> None:
     execution_id = await planned(api, "static", shards=1)
     claimed = await claim(api, execution_id)

@@ -144,7 +144,8 @@ CASES = {
         {of("tms_maintained_timestamp_seconds"): "0x60 3600x60 7200x80"},
     ),
     "TmsHistoryBehind": Case(
-        40, {of("tms_history_waiting_executions"): "200x50"}, OF_JOB, {of("tms_history_waiting_executions"): "200x20 5x50"},
+        40, {of("tms_history_waiting_executions"): "200x50"}, OF_JOB,
+        {of("tms_history_waiting_executions"): "200x20 5x50"},
     ),
     "TmsLiveLag": Case(
         12, histogram("tms_live_lag_seconds", "", ("1.0", "5.0"), FEW, EACH), OF_JOB,

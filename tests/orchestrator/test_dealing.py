@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.executions import payloads
-from orchestrator.executions.commands import Cancel, Claimed, ClaimState, Lapse, MakePlan, Order, Placed
+from orchestrator.executions.commands import Cancel, Claimed, ClaimState, HandBack, Lapse, MakePlan, Order, Placed
 from orchestrator.executions.model import ExecutionStatus, ReasonCode, ShardStatus, TestStatus, Totals
 from orchestrator.executions.plan import PlanMode, open_places
 from tests import orders
-from tests.dealt import Run, a_manifest, drawn
+from tests.dealt import Run, a_manifest, drawn, lease_of
 
 
 def a_queue(files: int = 6, each: int = 2, *, shards: int = 2, retries: int = 1) -> Run:
@@ -92,16 +92,117 @@ def test_a_runner_waits_while_another_may_lose_its_tests() -> None:
     assert waiting.retry_after is not None
 
 
-def test_a_lapsed_lease_returns_what_was_not_reported() -> None:
-    run = a_queue(40, 1)
+@pytest.mark.parametrize("make", [a_queue, a_split])
+def test_a_lapsed_lease_returns_what_was_not_reported_and_first_what_was_under_way(make: Any) -> None:
+    run = make(40, 1, shards=1)
     lost = run.claim("dead")
     run.report("dead", lost, lost.places[:1])
     run.lapse(lost)
 
-    claimed = run.claim("heir")
+    under_way = run.claim("heir")
+    run.report("heir", under_way, under_way.places)
+    rest = run.claim("heir", done=under_way.lease)
 
-    assert claimed.places[: len(lost.places) - 1] == lost.places[1:]
-    assert claimed.attempt == 2
+    assert (under_way.places, under_way.attempt) == (lost.places[1:2], 2)
+    assert (rest.places[: len(lost.places) - 2], rest.attempt) == (lost.places[2:], 1)
+
+
+@pytest.mark.parametrize("make", [a_queue, a_split])
+def test_a_test_that_kills_runners_takes_no_other_with_it(make: Any) -> None:
+    run = make(40, 1, shards=2, retries=2)
+    deaths = 0
+    for number in range(100):
+        if run.state.is_finished:
+            break
+        runner = f"runner {number}"
+        claimed = run.claim(runner)
+        while claimed.state is ClaimState.LEASED:
+            before = claimed.places[: claimed.places.index(7)] if 7 in claimed.places else claimed.places
+            run.report(runner, claimed, before)
+            if 7 in claimed.places:
+                deaths += 1
+                break
+            claimed = run.claim(runner, done=claimed.lease)
+        if claimed.lease is not None:
+            run.lapse(claimed)
+
+    assert deaths == 3
+    assert (run.state.totals, run.state.missing_tests) == (Totals(39, 39), 1)
+    assert [shard.status for shard in run.state.shards].count(ShardStatus.LOST) == 1
+    assert run.state.reason_code is ReasonCode.INCOMPLETE
+
+
+def test_in_a_static_plan_those_who_are_through_take_over_from_the_dead() -> None:
+    run = a_split(4, 2, shards=2)
+    dead, mine = run.claim("dead"), run.claim("heir")
+    run.report("heir", mine, mine.places)
+    waiting = run.claim("heir", done=mine.lease)
+    assert waiting.state is ClaimState.WAIT
+    run.lapse(dead)
+
+    taken: list[int] = []
+    claimed = run.claim("heir")
+    while claimed.state is ClaimState.LEASED:
+        assert claimed.shard_id == dead.shard_id
+        run.report("heir", claimed, claimed.places)
+        taken += claimed.places
+        claimed = run.claim("heir", done=claimed.lease)
+    run.give(orders.submit(run.made, "1", [], totals=Totals(), body="end", runner_id="heir"))
+
+    assert taken == list(dead.places)
+    assert [shard.status for shard in run.state.shards] == [ShardStatus.COMPLETED] * 2
+    assert (run.state.status, run.state.reason_code) == (ExecutionStatus.COMPLETED, None)
+
+
+def test_a_runner_that_asks_for_one_shard_neither_waits_for_others_nor_takes_over() -> None:
+    run = a_split(4, 2, shards=2)
+    run.lapse(run.claim("dead", shard="1"))
+    mine = run.claim("pinned", shard="2")
+    run.report("pinned", mine, mine.places)
+
+    assert run.claim("pinned", shard="2", done=mine.lease).state is ClaimState.DONE
+    run.give(orders.submit(run.made, "2", [], totals=Totals(), body="end", runner_id="pinned"))
+    assert run.claim("again", shard="2").state is ClaimState.DONE
+
+
+@pytest.mark.parametrize("status", [ShardStatus.COMPLETED, ShardStatus.ERROR])
+@pytest.mark.parametrize("make", [a_queue, a_split])
+def test_the_word_of_a_former_holder_ends_no_shard(make: Any, status: ShardStatus) -> None:
+    run = make(shards=1)
+    lost = run.claim("dead")
+    run.report("dead", lost, lost.places[:1])
+    run.lapse(lost)
+    heir = run.claim("heir")
+    before = run.state
+
+    word = orders.submit(run.made, "1", [], status=status, totals=Totals(), body="end", runner_id="dead")
+    assert run.give(word).events == ()
+    whole = orders.submit(run.made, "1", orders.outcomes(12), body="all", runner_id="dead")
+    kept = run.give(msgspec.structs.replace(whole, placed=Placed(tuple(range(12)), tuple(range(12)))))
+
+    assert (kept.events, kept.late, kept.submission_id) == ((), True, whole.submission_id)
+    assert run.state == before
+    assert run.beat("heir", heir) is Order.CONTINUE
+
+
+def test_a_submission_that_lists_fewer_tests_than_the_former_leaves_them_missing() -> None:
+    run = a_split(2, 2, shards=1)
+    for number, places in enumerate([(0, 1, 2, 3), (1, 2)]):
+        sent = orders.submit(run.made, "1", orders.outcomes(len(places)), body=str(number))
+        run.give(msgspec.structs.replace(sent, placed=Placed(places, places)))
+
+    assert run.state.deal is not None
+    assert (run.state.totals.total, run.state.deal.reported, run.state.deal.missing) == (2, 0b0110, 0b1001)
+    assert (run.state.deal.shards[0].reported, run.state.deal.shards[0].missing) == (2, 2)
+    assert run.state.missing_tests == 2
+
+
+def test_who_hands_back_hears_how_many_others_there_are() -> None:
+    run = a_queue()
+    first, second = run.claim("a"), run.claim("b")
+
+    assert run.give(HandBack(**run.common, runner_id="a", lease=lease_of(first))).others == 1
+    assert run.give(HandBack(**run.common, runner_id="b", lease=lease_of(second))).others == 0
 
 
 def test_a_late_report_of_a_former_holder_is_never_counted() -> None:
@@ -192,7 +293,7 @@ def test_a_heartbeat_tells_what_to_do() -> None:
     assert run.claim("a").state is ClaimState.CANCELLED
 
 
-def test_a_shard_that_sends_all_its_results_at_once_replaces_what_it_streamed() -> None:
+def test_tests_that_come_with_the_close_of_a_stream_are_the_last_of_it() -> None:
     run = a_split(2, 1, shards=1)
     claimed = run.claim("a")
     run.report("a", claimed, claimed.places[:1], TestStatus.FAILED)
@@ -201,9 +302,10 @@ def test_a_shard_that_sends_all_its_results_at_once_replaces_what_it_streamed() 
     assert refusal is not None
     assert refusal.code == "PLACES_NEEDED"
 
-    run.give(msgspec.structs.replace(whole, placed=Placed((0, 1), (0, 1))))
+    decision = run.give(msgspec.structs.replace(whole, placed=Placed((0, 1), (0, 1)), letters="pp"))
 
-    assert run.state.totals == Totals(2, 2)
+    assert (decision.outcomes, decision.submission_id) == ("da", run.state.shards[0].submission_id)
+    assert run.state.totals == Totals(2, 1, 1)
     assert (run.state.status, run.state.missing_tests) == (ExecutionStatus.COMPLETED, 0)
 
 
@@ -220,13 +322,16 @@ def test_a_shard_that_is_closed_after_its_execution_ended_keeps_what_it_streamed
 
 
 def test_a_lost_shard_is_not_closed_by_the_runner_that_was_given_up() -> None:
-    run = a_split(1, 2, shards=1, retries=0)
-    claimed = run.claim("a")
-    run.report("a", claimed, claimed.places[:1])
-    run.lapse(claimed)
+    for reported in (1, 0):
+        run = a_split(1, 2, shards=1, retries=0)
+        claimed = run.claim("a")
+        run.report("a", claimed, claimed.places[:reported])
+        for _ in range(2 - reported):
+            run.lapse(claimed)
+            claimed = run.claim("a")
 
-    assert run.give(orders.submit(run.made, "1", [], totals=Totals(), body="end")).events == ()
-    assert (run.state.shards[0].status, run.state.totals) == (ShardStatus.LOST, Totals(1, 1))
+        assert run.give(orders.submit(run.made, "1", [], totals=Totals(), body="end")).events == ()
+        assert (run.state.shards[0].status, run.state.totals) == (ShardStatus.LOST, Totals(reported, reported))
 
 
 def test_the_first_plan_counts() -> None:

@@ -77,7 +77,11 @@ async def test_it_tells_how_many_wait(
     told: list[float] = []
     monkeypatch.setattr(at_work.waiting, "set", told.append)
     work = asyncio.create_task(at_work.work())
-    await eventually(lambda: told[-1:] == [0])
+
+    async def none_waits() -> bool:
+        return told[-1:] == [0]
+
+    await eventually(none_waits)
     work.cancel()
     await asyncio.gather(work, return_exceptions=True)
     assert told[0] == 3

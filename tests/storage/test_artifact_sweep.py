@@ -104,7 +104,9 @@ async def test_uploads_that_never_ended_are_forgotten_with_their_parts(
 ) -> None:
     execution_id = await executed(alone, tenant)
     abandoned, going_on = [
-        await artifacts.begin(alone, file_of(execution_id, tenant, name=name, created_at=at), at, most_bytes=10**6)
+        await artifacts.begin(
+            alone, file_of(execution_id, tenant, name=name, created_at=at), None, at, most_bytes=10**6
+        )
         for name, at in (("a.log", LONG_AGO), ("b.log", NOW))
     ]
     # A part may be old while its upload goes on: its runner waited for the network.

@@ -28,7 +28,7 @@ async def keep(connection: Any, new: Artifact, object_name: str, most_bytes: int
 
 
 async def begin(connection: Any, new: Artifact) -> Artifact:
-    return await artifacts.begin(connection, new, NOW, most_bytes=ROOM)
+    return await artifacts.begin(connection, new, await artifacts.same_bytes(connection, new), NOW, most_bytes=ROOM)
 
 
 async def names(connection: Any, execution_id: str, **wanted: Any) -> list[str]:

@@ -45,7 +45,7 @@ async def managed(connection: DirectConnection, tenant: int, shards: int, *, ret
     for number in range(1, shards + 1):
         await connection.execute(
             "INSERT INTO shards (execution_id, number, tenant_id, status, total, passed, failed, skipped, flaky,"
-            " attempts, streaming) VALUES ($1, $2, $3, 'pending', 0, 0, 0, 0, 0, 0, false)",
+            " attempts, streamed) VALUES ($1, $2, $3, 'pending', 0, 0, 0, 0, 0, 0, false)",
             *(execution_id, number, tenant),
         )
         await connection.execute(
