@@ -45,7 +45,6 @@ class Assignment:
         seat: the shard in which it is, so that it has to close it; None where it has left it, or never had one.
         plan: as the server has it; None until then.
         reason: why the execution ended before its time, once it has.
-        others: how many other runners were at work when this one handed its lease back.
     """
 
     def __init__(
@@ -56,7 +55,6 @@ class Assignment:
         self.seat: str | None = None
         self.plan: Plan | None = None
         self.reason: str | None = None
-        self.others = 0
         self.outbox = Outbox(client, runner_id, spool)
         self._client = client
         self._runner_id = runner_id
@@ -67,6 +65,7 @@ class Assignment:
         self._done: str | None = None
         self._last: Lease | None = None
         self._handed_back: str | None = None
+        self._others = 0
 
     @property
     def is_rerun(self) -> bool:
@@ -140,11 +139,18 @@ class Assignment:
             self._obey(answer["order"], answer["reason"])
 
     def hand_back(self) -> None:
-        """Give up the lease that there may be, and with it the shard. `others` are those who can run its tests."""
+        """Give up the lease that there may be, and with it the shard."""
         if self.lease is not None:
             lease, self.lease, self.seat = self.lease, None, None
             answer = self._client.hand_back(self._execution(), lease.lease_id, self._runner_id)
-            self.others, self._handed_back = answer.get("others", 0), lease.shard_id
+            self._others, self._handed_back = answer.get("others", 0), lease.shard_id
+
+    def is_deserted(self) -> bool:
+        """Tell whether a lease was handed back and nobody is left for its tests: all other shards have ended."""
+        if self._handed_back is None or self._others:
+            return False
+        progress = self._client.get_execution(self._execution())["progress"]
+        return progress["shardsCompleted"] >= progress["totalShards"] - 1
 
     def take_back(self, manifest: Manifest) -> None:
         """Get the shard that was handed back, if nobody has it now: only who has it can close it."""

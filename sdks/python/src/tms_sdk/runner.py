@@ -421,7 +421,7 @@ class Runner:
         elif self._distributed and assignment.lease is not None:
             assignment.claim(manifest)  # there is no more; so the lease is worked off
         is_own = self._host.is_turn(fails=fails)
-        if is_own or (fails and not assignment.is_queue and not assignment.others):
+        if is_own or (fails and assignment.is_deserted()):
             assignment.take_back(manifest)
         if fails and not is_own:
             end["status"] = "failed"  # an error would end the execution for all its runners
