@@ -6,10 +6,12 @@ import random
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import psutil
 import pytest
 
 from storage import postgres
@@ -17,8 +19,11 @@ from tests.faults import runner
 from tests.gateway.conftest import Api
 from tests.patience import eventually
 from tests.running import RunningServer
+from tests.sdk.conftest import Server
+from tests.sdk.nodes import ended, node
 
 RUNNERS = 6
+NODES = 4
 KILLS = 25  # in each of two modes
 TESTS_BETWEEN_KILLS = 25
 
@@ -94,10 +99,65 @@ async def test_runners_are_killed_and_every_test_is_reported_once(
     await _check(running, api, execution_id, tests, report)
 
 
+SUITE = """
+import time
+import pytest
+
+@pytest.mark.parametrize("number", range(10))
+def test_slow(number):
+    time.sleep(0.05)
+"""
+FILES = 16
+
+
+def _kill(victim: "subprocess.Popen[str]", *, whole: bool) -> None:
+    """Kill a node's pytest; of a whole node the process beside it, too."""
+    if whole:
+        for companion in psutil.Process(victim.pid).children():
+            companion.kill()
+    victim.kill()
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["nodes", "their pytest only"])
+@pytest.mark.parametrize("mode", ["queue", "static"])
+async def test_nodes_are_killed_until_one_is_left_and_every_test_is_reported_once(
+    running: RunningServer,
+    api: Api,
+    report: Callable[[str], None],
+    tmp_path: Path,
+    mode: str,
+    *,
+    whole: bool,
+) -> None:
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    files = [f"test_{number:02}.py" for number in range(FILES)]
+    for file in files:
+        (tmp_path / file).write_text(SUITE)
+    tests = [{"file": file, "title": f"test_slow[{number}]"} for file in files for number in range(10)]
+    execution_id = str((await api.create(configuration={"shards": NODES, "retries": 3}))["executionId"])
+    chance = random.Random(1125)  # noqa: S311 - as above
+    with ExitStack() as stack:
+        server = Server(running.url, running.token)
+        options = ("--tms-mode", mode)
+        nodes = [
+            stack.enter_context(node(server, tmp_path, *options, TMS_EXECUTION=execution_id)) for _ in range(NODES)
+        ]
+        while len(nodes) > 1:
+            await _reported(api, execution_id, 25 * (NODES - len(nodes)) + 5)
+            victim = nodes.pop(chance.randrange(len(nodes)))
+            _kill(victim, whole=whole)
+        code, output = await asyncio.to_thread(ended, nodes.pop())
+    await _check(running, api, execution_id, tests, report)
+    failed = (await api.state(execution_id))["results"]["failed"]
+    # Where a pytest alone is killed, what is beside it says that the test has failed in which it was.
+    assert failed == 0 if whole else failed <= NODES - 1
+    assert code == (1 if failed else 0), output
+
+
 async def _reported(api: Api, execution_id: str, tests: int) -> None:
     async def enough() -> bool:
         state = await api.state(execution_id)
-        return bool(state["plan"]["reported"] >= tests)
+        return "plan" in state and bool(state["plan"]["reported"] >= tests)
 
     await eventually(enough, seconds=60)
 
@@ -112,7 +172,8 @@ async def _check(
     ended = await api.state(execution_id)
     assert (ended["status"], ended["reasonCode"]) == ("completed", None)
     assert (ended["plan"]["reported"], ended["plan"]["missing"]) == (len(tests), 0)
-    assert ended["results"]["total"] == len(tests)
+    # A pytest that is killed between two tests is reported as well, as something that nobody has planned.
+    assert ended["results"]["total"] == len(tests) + ended["plan"]["unexpected"]
     connection = await postgres.connect(running.database_url)
     counted = await connection.fetch(
         "SELECT t.file, t.title FROM shards s"
@@ -133,8 +194,9 @@ async def _check(
         execution_id,
     )
     await connection.close()
-    assert sorted((row["file"], row["title"]) for row in counted) == sorted(
+    assert len(counted) == ended["results"]["total"]
+    assert sorted((row["file"], row["title"]) for row in counted if row["file"]) == sorted(
         (one["file"], one["title"]) for one in tests
     )
     assert seqs == list(range(1, len(seqs) + 1))
-    report(f"{KILLS} runners killed, {lapsed} leases lapsed, {len(counted)} tests counted once, {late} reported late")
+    report(f"{lapsed} leases lapsed, {len(counted)} tests counted once, {late} reported late")

@@ -38,12 +38,16 @@ class Plan:
         streamed: what counts, by shard.
         late: what does not.
         quarantined: names of tests to mark so.
+        wanted: what a rerun may plan; None for all.
+        left_out: what it did not.
     """
 
     body: dict[str, Any]
     shards: int
     lease_seconds: float
     quarantined: set[str] = field(default_factory=set)
+    wanted: set[Name] | None = None
+    left_out: set[Name] = field(default_factory=set)
     tests: dict[Name, Test] = field(default_factory=dict)
     state: dict[Name, str] = field(default_factory=dict)
     owner: dict[Name, str] = field(default_factory=dict)
@@ -57,6 +61,9 @@ class Plan:
         check(self.body)
         for test in self.body["tests"]:
             name = test["file"], test["title"]
+            if self.wanted is not None and name not in self.wanted:
+                self.left_out.add(name)
+                continue
             self.tests[name] = test
             self.state[name] = "waiting"
         files: dict[str, int] = {}
@@ -72,7 +79,7 @@ class Plan:
 
     def printed(self, execution_id: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         asked = {(test["file"], test["title"]) for test in body["tests"]} if body else self.tests.keys()
-        missing, unexpected = self.tests.keys() - asked, asked - self.tests.keys()
+        missing, unexpected = self.tests.keys() - asked, asked - self.tests.keys() - self.left_out
         differs = None
         if missing or unexpected:
             differs = {
@@ -95,6 +102,7 @@ class Plan:
             "expectedDuration": 0,
             "shards": shards,
             "differs": differs,
+            "quarantined": [{"file": file, "title": title} for file, title in self.tests if title in self.quarantined],
         }
 
     def claim(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -104,6 +112,8 @@ class Plan:
             raise Flaw("shardId", f"{asked} is outside the plan")
         if done is not None:
             self.end(done, runner_id, "missing")
+        if asked is not None and self._holder(asked) not in {None, runner_id}:
+            return nothing("wait" if self.unsettled() else "done") | {"retryAfter": 0.05}
         shard_id = asked or self.runners.get(runner_id) or self._free_shard()
         self.runners[runner_id] = shard_id
         held = [lease for lease in self.leases.values() if lease.is_open and lease.runner_id == runner_id]
@@ -111,17 +121,27 @@ class Plan:
             return self._leased(held[0])
         for lease in held:
             lease.is_open = False
+        if asked is None and self.body["mode"] == "static" and held:
+            shard_id = self.runners[runner_id] = self._abandoned_shard(shard_id)
         lease = self._lease(runner_id, shard_id)
         if lease.tests:
             return self._leased(lease)
         # Somebody else's lease may lapse. This runner has one without tests, until it closes its shard.
-        waits = self.body["mode"] == "queue" and self.unsettled() > 0
+        waits = (self.body["mode"] == "queue" or asked is None) and self.unsettled() > 0
         answer = {"leaseId": lease.lease_id, "shardId": shard_id, "retryAfter": 0.05 if waits else None}
         return {**nothing("wait" if waits else "done"), **answer}
 
     def unsettled(self) -> int:
         """How many tests are neither reported nor missing."""
         return sum(state in {"waiting", "claimed"} for state in self.state.values())
+
+    def _abandoned_shard(self, own: str) -> str:
+        """A shard of a static plan that has tests and no runner, for one who is through with its own."""
+        if any(state == "waiting" and self.owner[name] == own for name, state in self.state.items()):
+            return own
+        held = {lease.shard_id for lease in self.leases.values() if lease.is_open}
+        waiting = (self.owner[name] for name, state in self.state.items() if state == "waiting")
+        return next((shard_id for shard_id in waiting if shard_id not in held), own)
 
     def _free_shard(self) -> str:
         taken = set(self.runners.values())
@@ -184,6 +204,18 @@ class Plan:
         for name in names:
             self.state[name] = left
         return len(names)
+
+    def others(self, runner_id: str) -> int:
+        """How many leases other runners hold."""
+        return sum(lease.is_open and lease.runner_id != runner_id for lease in self.leases.values())
+
+    def may_close(self, shard_id: str, runner_id: str) -> bool:
+        """Whether a runner's word on a shard counts."""
+        return self._holder(shard_id) == runner_id
+
+    def _holder(self, shard_id: str) -> str | None:
+        held = (lease for lease in self.leases.values() if lease.is_open and lease.shard_id == shard_id)
+        return next((lease.runner_id for lease in held), None)
 
     def lapse(self) -> None:
         for lease in self.leases.values():
@@ -273,9 +305,9 @@ def flaws(body: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "tests", "has one twice"
     for number, test in enumerate(tests):
         texts = [test.get("file"), test.get("title"), test.get("id", "x")]
-        if not all(isinstance(text, str) and text and "\0" not in text for text in texts):
+        if not all(isinstance(text, str) and 0 < len(text) <= 4096 and "\0" not in text for text in texts):
             yield f"tests[{number}]", f"is not as documented: {test}"
-        if not all(isinstance(label, str) for label in test.get("labels", [])):
+        if not all(isinstance(label, str) and 0 < len(label) <= 255 for label in test.get("labels", [])):
             yield f"tests[{number}].labels", "have to be texts"
     if not all(isinstance(size, int) and size >= 0 for size in body.get("sizes", {}).values()):
         yield "sizes", "have to be whole numbers"

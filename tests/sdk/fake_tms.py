@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from aiohttp import WSCloseCode, web
 
-from tests.sdk.fake_plan import Flaw, Plan, nothing
+from tests.sdk.fake_plan import Flaw, Name, Plan, nothing
 
 TOKEN = "tms_token_of_the_tests"
 SUITES = {"smoke", "regression", "api", "ui", "all"}
@@ -23,6 +23,7 @@ ENVIRONMENTS = {"dev", "staging", "production"}
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 COUNTERS = ("total", "passed", "failed", "skipped", "flaky")
 FINAL = {"completed", "failed", "cancelled"}
+MOST_BYTES = 32 * 1024 * 1024
 NOW = "2025-08-04T12:34:56.789Z"
 
 
@@ -38,7 +39,10 @@ class Seen:
 
 @dataclass
 class Fault:
-    """Spoils the next `times` requests whose method and path match: an answer, or a connection cut without one."""
+    """Spoils the next `times` requests whose method and path match: an answer, or a connection cut without one.
+
+    With `in_front`, the answer is one of something that stands in front of the server.
+    """
 
     method: str
     path: str
@@ -46,6 +50,7 @@ class Fault:
     status: int = 503
     headers: dict[str, str] = field(default_factory=dict)
     cut: bool = False
+    in_front: bool = False
     before: Callable[[], object] | None = None
 
 
@@ -61,6 +66,7 @@ class Execution:
     inbound: list[dict[str, Any]] = field(default_factory=list)
     plan: Plan | None = None
     reason: str = ""
+    late_ends: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def webhook_token(self) -> str:
@@ -174,7 +180,7 @@ class FakeTMS:
 
     async def _start(self) -> None:
         self._changed = asyncio.Condition()
-        app = web.Application(middlewares=[self._front], client_max_size=1 << 30)
+        app = web.Application(middlewares=[self._front], client_max_size=MOST_BYTES)
         app.add_routes(
             [
                 web.post("/api/executions", self._create),
@@ -253,6 +259,9 @@ class FakeTMS:
                     fault.before()
                 if fault.cut and request.transport is not None:
                     request.transport.abort()
+                if fault.in_front:
+                    page = f"<h1>{fault.status}</h1>default backend"
+                    return web.Response(status=fault.status, text=page, content_type="text/html")
                 return self._refuse(fault.status, "OUT_OF_ORDER", "Out of order", headers=fault.headers)
         if refusal := self._check(request):
             return refusal
@@ -388,38 +397,62 @@ class FakeTMS:
             return self._refuse(409, "CONFLICT", f"{execution.execution_id} was cancelled; stop its runners")
         for name, words in flaws(body, execution):
             return self._complain(name, words)
-        if execution.plan is not None and "tests" not in body:
-            body["tests"] = execution.plan.close(body["shardId"])
-            body["results"] = counted(body["tests"])
-        execution.shards[body["shardId"]] = body
-        if execution.status not in FINAL and body["status"] == "error" and execution.plan is not None:
-            await self._happen(execution, "execution.failed", {"reason": "a shard broke"})
-        elif execution.plan is not None:
-            await self._end_if_over(execution)
-        elif len(execution.shards) == execution.planned and execution.status not in FINAL:
-            errors = any(shard["status"] == "error" for shard in execution.shards.values())
-            await self._happen(execution, "execution.failed" if errors else "execution.completed", {})
+        if execution.plan is None:
+            await self._take_results(execution, body)
+        elif not body.get("runnerId"):
+            return self._complain("runnerId", "is missing, though there is a plan")
+        elif execution.plan.may_close(body["shardId"], body["runnerId"]):
+            await self._close(execution, execution.plan, body)
+        else:
+            execution.late_ends.append(body)
         answer = {
             "submissionId": f"sub_{len(self.seen)}",
             "executionId": execution.execution_id,
             "shardId": body["shardId"],
             "status": "accepted",
             "processedAt": NOW,
-            "summary": {"testsProcessed": len(body["tests"]), "artifactsUploaded": 0, "webhooksTriggered": 0},
+            "summary": {"testsProcessed": len(body.get("tests", [])), "artifactsUploaded": 0, "webhooksTriggered": 0},
         }
         return web.json_response(answer, status=201)
+
+    async def _take_results(self, execution: Execution, body: dict[str, Any]) -> None:
+        execution.shards[body["shardId"]] = body
+        if len(execution.shards) == execution.planned and execution.status not in FINAL:
+            errors = any(shard["status"] == "error" for shard in execution.shards.values())
+            await self._happen(execution, "execution.failed" if errors else "execution.completed", {})
+
+    async def _close(self, execution: Execution, plan: Plan, body: dict[str, Any]) -> None:
+        tests = plan.close(body["shardId"])
+        execution.shards[body["shardId"]] = body | {"tests": tests, "results": counted(tests)}
+        if execution.status not in FINAL and body["status"] == "error":
+            await self._happen(execution, "execution.failed", {"reason": "a shard broke"})
+        else:
+            await self._end_if_over(execution)
 
     async def _put_plan(self, request: web.Request) -> web.Response:
         execution, body = self.executions[request.match_info["id"]], await request.json()
         if execution.status in FINAL and execution.plan is None:
             return self._refuse(409, "CONFLICT", f"{execution.execution_id} has ended")
         try:
-            made = Plan(body, execution.planned, self.lease_seconds, self.quarantined)
+            wanted = self._unfinished(body["rerunOf"]) if body.get("rerunOf") else None
+            made = Plan(body, execution.planned, self.lease_seconds, self.quarantined, wanted)
         except Flaw as flaw:
             return self._complain(flaw.name, flaw.words)
         status = 200 if execution.plan else 201
         execution.plan = execution.plan or made
         return web.json_response(execution.plan.printed(execution.execution_id, body), status=status)
+
+    def _unfinished(self, execution_id: str) -> set[Name]:
+        """What failed in an execution, or was not reported."""
+        plan = self.executions[execution_id].plan
+        if plan is None:
+            raise Flaw("rerunOf", "has no plan")
+        results = {(test["file"], test["title"]): test["status"] for test in self._results_of(plan)}
+        return {name for name in plan.tests if results.get(name, "failed") == "failed"}
+
+    @staticmethod
+    def _results_of(plan: Plan) -> list[dict[str, Any]]:
+        return [test for tests in plan.streamed.values() for test in tests]
 
     async def _get_plan(self, request: web.Request) -> web.Response:
         execution = self.executions[request.match_info["id"]]
@@ -433,8 +466,15 @@ class FakeTMS:
             return self._complain("rules", f"are others than are judged here: {request.query}")
         verdict = "pending"
         if execution.status in FINAL:
-            verdict = "failed" if execution.status == "failed" or execution.totals()["failed"] else "passed"
+            verdict = "passed" if self._is_sound(execution) else "failed"
         return web.json_response({"executionId": execution.execution_id, "verdict": verdict})
+
+    def _is_sound(self, execution: Execution) -> bool:
+        if execution.plan is None:
+            return execution.status == "completed" and not execution.totals()["failed"]
+        results = self._results_of(execution.plan)
+        fails = any(test["status"] == "failed" and test["title"] not in self.quarantined for test in results)
+        return execution.status == "completed" and not fails and "missing" not in execution.plan.state.values()
 
     async def _claim(self, request: web.Request) -> web.Response:
         execution, body = self.executions[request.match_info["id"]], await request.json()
@@ -470,9 +510,12 @@ class FakeTMS:
 
     async def _hand_back(self, request: web.Request) -> web.Response:
         execution, lease_id = self.executions[request.match_info["id"]], request.match_info["lease"]
-        returned = execution.plan.end(lease_id, request.query["runnerId"], "waiting") if execution.plan else 0
+        runner_id, returned, others = request.query["runnerId"], 0, 0
+        if execution.plan is not None:
+            returned = execution.plan.end(lease_id, runner_id, "waiting")
+            others = execution.plan.others(runner_id)
         await self._end_if_over(execution)
-        return web.json_response({"leaseId": lease_id, "returned": returned})
+        return web.json_response({"leaseId": lease_id, "returned": returned, "others": others})
 
     async def _stream(self, request: web.Request) -> web.Response:
         execution, body = self.executions[request.match_info["id"]], await request.json()

@@ -12,6 +12,8 @@ from tests.sdk.nodes import ended, node, run
 from tests.sdk.test_run import ALL_PASS, OUTCOMES, SKIPPED_MODULE, Project
 
 ID = "exec_20250804000001"
+STATIC = ("--tms-mode", "static")
+WITH_XDIST = ("-p", "xdist.plugin", "-n", "2")
 
 
 @pytest.fixture
@@ -145,17 +147,26 @@ def test_with_xdist_the_workers_run_the_shard(execution: Execution, server: Serv
     files = {f"test_{number}.py": ALL_PASS for number in range(5)}
     folder = project({"sub/test_module.py": SKIPPED_MODULE, **files})
     with ExitStack() as stack:
-        options = ("-p", "xdist.plugin", "-n", "2")
         nodes = [
-            stack.enter_context(node(server, folder, *options, TMS_EXECUTION=ID)),
-            stack.enter_context(node(server, folder, "--tms-mode", "static", TMS_EXECUTION=ID)),
-            stack.enter_context(node(server, folder, "--tms-mode", "static", TMS_EXECUTION=ID)),
+            stack.enter_context(node(server, folder, *options, "--tms-shard", shard, TMS_EXECUTION=ID))
+            for shard, options in (("1", WITH_XDIST), ("2", STATIC), ("3", STATIC))
         ]
         ends = [ended(one) for one in nodes]
     assert [code for code, _ in ends] == [0, 0, 0], ends
     assert "with pytest-xdist, shards are fixed beforehand" in ends[0][1]
     assert reported(server.tests(ID)) == plain(folder)[1]
     assert (execution.status, len(execution.shards)) == ("completed", 3)
+
+
+def test_a_node_with_xdist_does_not_wait_for_what_others_may_lose(
+    execution: Execution, server: Server, project: Project
+) -> None:
+    folder = project({f"test_{number}.py": ALL_PASS for number in range(3)})
+    code, output = run(server, folder, *WITH_XDIST, TMS_EXECUTION=ID)
+    assert (code, "7 passed" in output) == (0, True), output
+    assert execution.plan is not None
+    assert Counter(execution.plan.state.values()) == {"reported": 7, "waiting": 14}
+    assert list(execution.shards) == ["1"]
 
 
 def test_more_nodes_than_tests_are_no_failure(execution: Execution, server: Server, project: Project) -> None:
@@ -174,8 +185,107 @@ def test_a_node_that_is_started_again_does_not_turn_a_failed_build_green(
     assert execution.status == "completed"
     code, output = run(server, folder, TMS_EXECUTION=ID)
     assert code == 1, output
-    assert f"{ID} has ended, and not well; a new one can run its tests again" in output
+    assert f"{ID} has failed, by other nodes' failures or missing tests: http://reports/{ID}" in output
     assert execution.totals()["total"] == 2
+
+
+def test_whoever_ends_the_execution_has_its_verdict(execution: Execution, server: Server, project: Project) -> None:
+    names = {number: f"test_{number}.py" for number in (1, 2, 3)}
+    bad = "def test_bad(): assert 0\n"
+    folder = project({name: bad if number == 1 else ALL_PASS for number, name in names.items()})
+    ends = {}
+    for shard in ("1", "2", "3"):
+        ends[shard] = run(server, folder, *STATIC, "--tms-shard", shard, TMS_EXECUTION=ID)
+    by_shard = {shard: ("failed" in output, code) for shard, (code, output) in ends.items()}
+    assert execution.status == "completed"
+    assert by_shard == {"1": (False, 0), "2": (False, 0), "3": (True, 1)}
+    assert run(server, folder, *STATIC, "--tms-shard", "1", TMS_EXECUTION=ID)[0] == 1
+
+
+def test_failures_in_quarantine_are_no_bad_end(
+    fake: FakeTMS, execution: Execution, server: Server, project: Project
+) -> None:
+    fake.quarantined = {"test_shaky"}
+    folder = project({"test_a.py": "def test_shaky(): assert 0\n"})
+    assert run(server, folder, TMS_EXECUTION=ID)[0] == 0
+    assert run(server, folder, TMS_EXECUTION=ID)[0] == 0
+    assert execution.totals()["failed"] == 1
+
+
+def planned(server: Server, *names: str) -> None:
+    """Another node has made the plan."""
+    tests = [dict(zip(("file", "title"), name.split("::"), strict=True)) for name in names]
+    with server.client() as client:
+        client.put_plan(ID, {"mode": "queue", "tests": tests})
+
+
+@pytest.mark.usefixtures("execution")
+def test_a_test_that_a_node_is_given_and_has_not_collected_has_failed(server: Server, project: Project) -> None:
+    planned(server, "test_a.py::test_here", "test_a.py::test_elsewhere[1]")
+    folder = project({"test_a.py": "def test_here(): pass\n"})
+    code, output = run(server, folder, TMS_EXECUTION=ID)
+    assert code == 1, output
+    assert "1 planned tests were not collected here: test_a.py::test_elsewhere[1]" in output
+    tests = {test["title"]: test for test in server.tests(ID)}
+    assert {title: test["status"] for title, test in tests.items()} == {
+        "test_here": "passed",
+        "test_elsewhere[1]": "failed",
+    }
+    assert "has not collected it" in tests["test_elsewhere[1]"]["error"]
+
+
+def test_tests_that_no_other_node_has_collected_fail_the_build(
+    execution: Execution, server: Server, project: Project
+) -> None:
+    planned(server, "test_a.py::test_here")
+    folder = project({"test_a.py": "def test_here(): pass\ndef test_mine(): pass\n"})
+    code, output = run(server, folder, TMS_EXECUTION=ID)
+    assert code == 1, output
+    assert "1 tests collected here are not in the plan, and nobody runs them: test_a.py::test_mine." in output
+    assert (execution.status, execution.totals()["passed"]) == ("completed", 1)
+    assert execution.shards["1"]["status"] == "failed"
+
+
+def test_a_pytest_that_ends_well_too_early_fails_the_build(fake: FakeTMS, server: Server, project: Project) -> None:
+    folder = project({"test_a.py": "import pytest\ndef test_a(): pytest.exit('', 0)\ndef test_b(): pass\n"})
+    assert plain(folder)[0] == 0
+    code, output = run(server, folder)
+    assert code == 1, output
+    assert "2 tests were not run, though pytest ended well: test_a.py::test_a" in output
+    (execution,) = fake.executions.values()
+    assert execution.status == "completed"
+
+
+def test_only_what_failed_or_is_missing_is_run_again(fake: FakeTMS, server: Server, project: Project) -> None:
+    fake.add_execution("exec_again", configuration={"shards": 2})
+    tests = "import pathlib\ndef test_good(): pass\ndef test_bad(): assert pathlib.Path('mended').exists()\n"
+    folder = project({"test_a.py": tests, "test_b.py": ALL_PASS})
+    assert run(server, folder)[0] == 1
+    former = next(one for one in fake.executions if one != "exec_again")
+    (folder / "mended").touch()
+    for passed in (True, False):
+        again = ("--tms-rerun", former, "--tms-order", "failed-first")
+        code, output = run(server, folder, *again, TMS_EXECUTION="exec_again")
+        assert (code, "1 passed" in output) == (0, passed), output
+        assert "1 of 9 tests are run again; the others are left out" in output
+    assert [test["title"] for test in server.tests("exec_again")] == ["test_bad"]
+    plan = fake.executions["exec_again"].plan
+    assert plan is not None
+    assert (plan.body["rerunOf"], plan.body["order"]) == (former, "failedFirst")
+
+
+def test_endless_names_are_cut_and_stay_apart(fake: FakeTMS, server: Server, project: Project) -> None:
+    tests = (
+        "import pytest\n@pytest.mark.parametrize('n', [1, 2], ids=['x' * 5000 + '1', 'x' * 5000 + '2'])\n"
+        "def test_long(n): assert n == 1\n"
+    )
+    folder = project({"test_a.py": tests})
+    code, output = run(server, folder)
+    assert (code, "1 failed, 1 passed" in output) == (1, True), output
+    (execution,) = fake.executions.values()
+    assert execution.plan is not None
+    assert set(execution.plan.state.values()) == {"reported"}
+    assert {len(title) for _, title in execution.plan.tests} == {4096}
 
 
 def test_a_pytest_that_a_test_starts_is_no_node(fake: FakeTMS, server: Server, project: Project) -> None:

@@ -16,6 +16,7 @@ from tests.sdk.test_run import ALL_PASS, Project
 from tests.sdk.test_run_faults import HANGS, pids, until
 
 ID = "exec_20250804000001"
+STATIC = ("--tms-mode", "static")
 EVERYTHING = "/api/.*"
 
 # A test that waits for a file beside it.
@@ -97,13 +98,49 @@ def test_a_pytest_that_is_killed_is_reported_by_its_companion_and_others_go_on(
     folder = project({"test_a.py": dies, "test_b.py": ALL_PASS})
     code, _ = run(server, folder, TMS_EXECUTION=ID)
     assert code == -signal.SIGKILL
-    until(lambda: len(execution.shards) == 1)
-    assert run(server, folder, TMS_EXECUTION=ID)[0] == 0
+    plan = execution.plan
+    assert plan is not None
+    until(lambda: not any(lease.is_open for lease in plan.leases.values()))
+    assert run(server, folder, TMS_EXECUTION=ID)[0] == 1, "the execution's verdict"
     tests = {test["title"]: test for test in server.tests(ID)}
     assert tests["test_dies"]["status"] == "failed"
     assert "has died while this test ran" in tests["test_dies"]["error"]
     assert tests["test_after"]["status"] == "passed"
     assert (execution.status, execution.totals()["total"]) == ("completed", 9)
+
+
+DIES = "import os, signal\ndef test_dies(): os.kill(os.getpid(), signal.SIGKILL)\ndef test_after(): pass\n"
+
+
+def test_what_a_dead_pytest_leaves_of_a_fixed_shard_others_run(
+    execution: Execution, server: Server, project: Project
+) -> None:
+    folder = project({"test_a.py": DIES, "test_b.py": WAITS})
+    with node(server, folder, *STATIC, "--tms-shard", "2", TMS_EXECUTION=ID) as other:
+        waits(folder, "test_b.py")
+        assert run(server, folder, *STATIC, TMS_EXECUTION=ID)[0] == -signal.SIGKILL
+        with node(server, folder, *STATIC, TMS_EXECUTION=ID) as third:
+            until(lambda: {"test_dies", "test_after"} <= {test["title"] for test in server.tests(ID)})
+            (folder / "go").touch()
+            ends = [ended(other), ended(third)]
+    assert [code for code, _ in ends].count(1) >= 1, ends
+    tests = {test["title"]: test["status"] for test in server.tests(ID)}
+    assert tests == {"test_dies": "failed", "test_after": "passed", "test_waits": "passed"}
+    assert execution.status == "completed"
+    assert execution.late_ends == []
+
+
+def test_what_a_dead_pytest_leaves_of_a_fixed_shard_is_missing_where_nobody_is_at_work(
+    execution: Execution, server: Server, project: Project
+) -> None:
+    folder = project({"test_a.py": DIES, "test_b.py": ALL_PASS})
+    assert run(server, folder, *STATIC, "--tms-shard", "1", TMS_EXECUTION=ID)[0] == 0
+    assert run(server, folder, *STATIC, "--tms-shard", "2", TMS_EXECUTION=ID)[0] == -signal.SIGKILL
+    until(lambda: execution.status == "completed")
+    assert execution.plan is not None
+    assert execution.plan.state["test_a.py", "test_after"] == "missing"
+    assert execution.shards["2"]["status"] == "failed"
+    assert execution.late_ends == []
 
 
 @pytest.mark.usefixtures("execution")
@@ -154,6 +191,7 @@ def test_a_lease_that_lapsed_is_abandoned_and_its_tests_count_once(
         assert ended(first)[0] == 0
     assert execution.totals()["total"] == 2
     assert all(test["title"] in {"test_waits", "test_after"} for test in plan.late)
+    assert execution.late_ends == []
 
 
 # Away
@@ -179,6 +217,64 @@ def test_without_a_server_nodes_run_their_shares_and_send_them_later(
     assert execution.totals()["total"] == 42
     assert not (folder / ".tms-spool").exists()
     assert "Nothing waits" in tms("send").stdout
+
+
+def test_a_server_that_something_else_answers_for_is_away(fake: FakeTMS, server: Server, project: Project) -> None:
+    fake.faults = [Fault(method, EVERYTHING, 1_000_000, 404, in_front=True) for method in ("GET", "POST", "PUT")]
+    folder = project({"test_a.py": ALL_PASS})
+    code, output = run(server, folder, TMS_EXECUTION=ID)
+    assert (code, "7 passed" in output) == (0, True), output
+    assert "the server is away; 7 tests are run without it. <h1>404</h1>default backend (HTTP 404" in output
+    assert "7 results wait in" in output
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_token_that_is_taken_away_on_the_way_costs_no_test_and_no_result(
+    fake: FakeTMS, execution: Execution, server: Server, project: Project, tms: Tms, status: int
+) -> None:
+    folder = project({"test_a.py": WAITS, "test_b.py": ALL_PASS})
+    with node(server, folder, TMS_EXECUTION=ID) as process:
+        waits(folder)
+        fake.faults = [Fault(method, EVERYTHING, 1_000_000, status) for method in ("GET", "POST", "PUT", "DELETE")]
+        (folder / "go").touch()
+        code, output = ended(process)
+    assert (code, "8 passed" in output) == (0, True), output
+    fake.faults = []
+    refused = tms("send", "--token", "another")
+    assert (refused.returncode, "The token is not known" in refused.stderr) == (3, True)
+    assert tms("send").returncode == 0
+    assert execution.totals()["passed"] == 8
+
+
+def test_results_that_are_refused_stay_on_disk(
+    fake: FakeTMS, execution: Execution, server: Server, project: Project, tms: Tms
+) -> None:
+    folder = project({"test_a.py": WAITS})
+    with node(server, folder, TMS_EXECUTION=ID) as process:
+        waits(folder)
+        fake.faults = away()
+        (folder / "go").touch()
+        ended(process)
+    fake.faults = [Fault("POST", ".*/shards/./tests", status=413)]
+    assert tms("send").returncode == 3
+    assert tms("send").returncode == 0
+    assert execution.totals()["passed"] == 1
+
+
+def test_quarantine_holds_while_the_server_is_away(
+    fake: FakeTMS, execution: Execution, server: Server, project: Project
+) -> None:
+    fake.quarantined = {"test_shaky"}
+    folder = project({"test_a.py": WAITS, "test_b.py": ALL_PASS, "test_c.py": "def test_shaky(): assert 0\n"})
+    with node(server, folder, TMS_EXECUTION=ID) as process:
+        waits(folder)
+        fake.faults = away()
+        assert execution.plan is not None
+        assert execution.plan.state["test_c.py", "test_shaky"] == "waiting"
+        (folder / "go").touch()
+        code, output = ended(process)
+    assert "the server is away" in output
+    assert (code, "8 passed, 1 quarantined" in output) == (0, True), output
 
 
 def test_a_failure_fails_the_build_while_the_server_is_away(fake: FakeTMS, server: Server, project: Project) -> None:
@@ -258,6 +354,10 @@ def test_create_prints_the_id_and_nothing_where_the_server_is_away(fake: FakeTMS
     assert (done.returncode, done.stdout) == (0, "")
     assert "run shares of their own" in done.stderr
     assert tms("create", "--token", "another").returncode == 3
+    for fault in (Fault("POST", EVERYTHING, 1_000_000, 503), Fault("POST", EVERYTHING, status=404, in_front=True)):
+        fake.faults = [fault]
+        done = tms("create")
+        assert (done.returncode, done.stdout) == (0, "")
 
 
 def test_a_spool_that_is_still_written_to_is_left_to_its_run(

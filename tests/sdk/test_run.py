@@ -11,6 +11,7 @@ import pytest
 
 from tests.plain_pytest import PYTEST, plain, reported
 from tests.sdk.conftest import Server, Tms
+from tests.sdk.fake_tms import FakeTMS, Fault
 
 Project = Callable[[dict[str, str]], Path]
 
@@ -366,6 +367,44 @@ def test_with_continue_on_collection_errors_the_rest_is_run(server: Server, tms:
     statuses = {shard["shardId"]: shard["status"] for shard in execution["shardResults"]}
     assert statuses.pop(broken) == "error"
     assert set(statuses.values()) == {"failed"}, "every process has met the file, and exits as pytest does"
+
+
+def test_what_a_dead_process_leaves_of_a_fixed_shard_the_others_run(fake: FakeTMS, tms: Tms, project: Project) -> None:
+    dies = "import os\ndef test_dies(): os._exit(0)\n" + ALL_PASS
+    project({"test_a.py": dies, "test_b.py": ALL_PASS})
+    done = tms("run", "--shards", "2", "--mode", "static", "--", *PYTEST)
+    assert done.returncode == 3, done.stdout
+    (execution,) = fake.executions.values()
+    assert execution.totals() == {"total": 15, "passed": 14, "failed": 1, "skipped": 0, "flaky": 0}
+    assert execution.late_ends == []
+
+
+def test_a_test_that_was_run_nowhere_fails_a_run_whose_shards_are_well(
+    fake: FakeTMS, tms: Tms, project: Project
+) -> None:
+    def lose() -> None:
+        (execution,) = fake.executions.values()
+        assert execution.plan is not None
+        execution.plan.state["test_a.py", "test_n[0]"] = "missing"
+
+    project({"test_a.py": ALL_PASS})
+    fake.faults = [Fault("POST", "/api/results", before=lose)]
+    done = tms("run", "--shards", "1", "--", *PYTEST)
+    assert done.returncode == 1, done.stdout
+    (execution,) = fake.executions.values()
+    assert (execution.status, execution.shards["1"]["status"]) == ("completed", "completed")
+
+
+def test_what_failed_before_is_run_again(fake: FakeTMS, tms: Tms, project: Project) -> None:
+    project({"test_a.py": "def test_good(): pass\ndef test_bad(): assert 0\n"})
+    assert tms("run", "--shards", "1", "--", *PYTEST).returncode == 1
+    (former,) = fake.executions
+    done = tms("run", "--shards", "2", "--rerun", former, "--order", "failed-first", "--", *PYTEST)
+    assert done.returncode == 1, done.stdout
+    execution = next(one for one in fake.executions.values() if one.execution_id != former)
+    assert execution.totals()["total"] == 1
+    assert execution.plan is not None
+    assert execution.plan.body["order"] == "failedFirst"
 
 
 @pytest.mark.parametrize(

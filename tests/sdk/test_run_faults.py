@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -184,5 +185,5 @@ def test_in_a_terminal_there_are_bars(server: Server, project: Project) -> None:
     assert process.wait(60) == 1
     text = output.decode()
     assert "━" in text
-    assert "7/7" in text
+    assert re.search(r"([78])/\1", text), "all of what a shard was given"
     assert "the reason" in text

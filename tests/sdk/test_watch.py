@@ -68,11 +68,27 @@ def test_each_event_is_a_line_and_the_exit_code_tells_how_it_ended(
     process = watcher()
     fake.happen(ID, "shard.started", {"shardId": "1"})
     fake.happen(ID, "shard.completed", {"shardId": "1", "status": "failed", "results": FAILED})
+    fake.executions[ID].shards["1"] = {"status": "failed", "results": data.get("results", {}), "tests": []}
     fake.happen(ID, ending, data)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == exit_code, output
     assert "shard 1: running\nshard 1: failed, 2 passed, 1 failed\n" in output
     assert f"{ID} {ending.partition('.')[2]}: " in output
+
+
+def test_a_failure_in_quarantine_is_shown_and_does_not_count(fake: FakeTMS, server: Server, watcher: Watcher) -> None:
+    fake.quarantined = {"shaky"}
+    process = watcher()
+    runner = {"runner_id": "node", "shard_id": "1"}
+    with server.client() as client:
+        client.put_plan(ID, {"mode": "queue", "tests": [{"file": "a.js", "title": "shaky"}]})
+        lease = client.claim(ID, **runner)["leaseId"] or ""
+        failed = {"title": "shaky", "file": "a.js", "status": "failed"}
+        client.stream_tests(ID, runner["shard_id"], lease, runner["runner_id"], [failed])
+        client.close_shard(ID, runner["shard_id"], "completed", runner_id="node", provider="test", metadata={})
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    assert f"{ID} completed: 0 passed, 1 failed" in output
 
 
 def test_failed_tests_are_listed_at_the_end(fake: FakeTMS, watcher: Watcher) -> None:

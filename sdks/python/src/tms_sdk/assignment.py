@@ -1,110 +1,18 @@
 """What a runner has to do for one execution, as the server tells it: the plan, leases, and where results go."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 from http import HTTPStatus
-from typing import Any, Literal
+from typing import Any
 
 from tms_sdk.client import TMSClient
-from tms_sdk.errors import ApiError, TMSError, Unreachable
+from tms_sdk.errors import ApiError
+from tms_sdk.executions import failed_at
+from tms_sdk.manifest import Dealing, Lease, Manifest
 from tms_sdk.outbox import Outbox
-from tms_sdk.records import Record, clean
-from tms_sdk.retry import RETRYABLE_STATUSES
+from tms_sdk.records import Record
 from tms_sdk.spool import Spool
 from tms_sdk.wire import Claim, Order, Plan, SubmissionStatus
-
-Mode = Literal["static", "queue"]
-
-
-def is_away(error: TMSError) -> bool:
-    """Tell whether the server is away or in trouble, as opposed to refusing."""
-    return isinstance(error, Unreachable) or (isinstance(error, ApiError) and error.status in RETRYABLE_STATUSES)
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """Tests to run.
-
-    Attributes:
-        lease_id: what they are reported under.
-        shard_id: the shard they belong to.
-        seconds: how long it holds without a sign of life.
-        tests: ids, in the order in which to run them.
-        quarantined: those of them whose failures do not count.
-        last: whether this runner will hardly get another one.
-    """
-
-    lease_id: str
-    shard_id: str
-    seconds: float
-    tests: list[str]
-    quarantined: list[str]
-    last: bool
-
-
-@dataclass
-class Manifest:
-    """What pytest has collected. Ids are pytest's node ids; the server gets them cleaned of what it cannot store.
-
-    Attributes:
-        tests: by id, as the plan takes them.
-        ready: by id, results that were there before anything was run: files that failed or were skipped as a whole.
-        sizes: bytes of each file.
-        runnable: whether pytest would run the tests.
-    """
-
-    tests: dict[str, dict[str, Any]]
-    ready: dict[str, Record]
-    sizes: dict[str, int]
-    runnable: bool
-    _ids: dict[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def read(cls, told: Mapping[str, Any]) -> "Manifest":
-        """Read pytest's line."""
-        ready = {_id(record): record for record in told["ready"]}
-        tests = {test["id"]: test for test in told["tests"]}
-        for test_id, record in ready.items():
-            tests[test_id] = {"file": record["file"], "title": record["title"], "labels": []}
-        made = cls(tests, ready, told["sizes"], told["runnable"])
-        made._ids = {clean(test_id): test_id for test_id in tests}
-        return made
-
-    def plan(self, mode: Mode) -> dict[str, Any]:
-        """Print it as `PUT …/plan` takes it."""
-        tests = [
-            {
-                "id": clean(test_id),
-                "file": clean(test["file"]),
-                "title": clean(test["title"]),
-                "labels": [clean(label) for label in test["labels"]],
-            }
-            for test_id, test in self.tests.items()
-        ]
-        return {"mode": mode, "tests": tests, "sizes": {clean(file): size for file, size in self.sizes.items()}}
-
-    def lease(self, claim: Claim, *, is_whole: bool) -> Lease:
-        """Read a lease, which may be that of the whole shard. Tests that were not collected here are left out."""
-        named = {(clean(test["file"]), clean(test["title"])): test_id for test_id, test in self.tests.items()}
-        tests, quarantined = [], []
-        for test in claim["tests"]:
-            test_id = self._ids.get(test.get("id", "")) or named.get((test["file"], test["title"]))
-            if test_id is not None:
-                tests.append(test_id)
-                if test.get("quarantined"):
-                    quarantined.append(test_id)
-        return Lease(
-            lease_id=claim["leaseId"] or "",
-            shard_id=claim["shardId"] or "",
-            seconds=float(claim["leaseSeconds"] or 30),
-            tests=tests,
-            quarantined=quarantined,
-            last=is_whole or claim["remaining"] <= len(claim["tests"]),
-        )
-
-
-def _id(record: Record) -> str:
-    return record["file"] if record["title"] == record["file"] else f"{record['file']}::{record['title']}"
 
 
 def _cancelled(reason: str) -> Claim:
@@ -123,34 +31,61 @@ def _cancelled(reason: str) -> Claim:
 class Assignment:
     """One runner's part in an execution. All methods but `keep` raise `TMSError` where the server does not go along.
 
+    Args:
+        client: the way to the server.
+        runner_id: names this runner.
+        dealing: how the tests are dealt out, where this runner is the first to have a plan.
+        shard_id: the shard to begin with; None leaves the choice to the server.
+        is_fixed: whether this runner works on that shard only, and on no other whose runner is gone.
+        spool: where results wait.
+
     Attributes:
         execution_id: None until there is one.
         lease: the one that is being worked off.
-        shards: those it was given, which it has to close.
+        seat: the shard in which it is, so that it has to close it; None where it has left it, or never had one.
         plan: as the server has it; None until then.
-        mode: how the tests are dealt out, where this runner is the first to have a plan.
         reason: why the execution ended before its time, once it has.
     """
 
-    def __init__(self, client: TMSClient, runner_id: str, *, mode: Mode, shard_id: str | None, spool: Spool) -> None:
+    def __init__(
+        self, client: TMSClient, runner_id: str, dealing: Dealing, *, shard_id: str | None, is_fixed: bool, spool: Spool
+    ) -> None:
         self.execution_id: str | None = None
         self.lease: Lease | None = None
-        self.shards: dict[str, None] = {}
+        self.seat: str | None = None
         self.plan: Plan | None = None
         self.reason: str | None = None
         self.outbox = Outbox(client, runner_id, spool)
         self._client = client
         self._runner_id = runner_id
-        self.mode = mode
+        self._dealing = dealing
         self._shard_id = shard_id
+        self._is_fixed = is_fixed
         self._spool = spool
         self._done: str | None = None
         self._last: Lease | None = None
+        self._handed_back: str | None = None
+        self._others = 0
+
+    @property
+    def is_rerun(self) -> bool:
+        """Whether only what failed or is missing elsewhere is to be run."""
+        return self._dealing.rerun_of is not None
+
+    @property
+    def is_queue(self) -> bool:
+        """Whether the tests are dealt out in batches, as far as this runner has the choice."""
+        return (self.plan["mode"] if self.plan is not None else self._dealing.mode) == "queue"
+
+    def stay(self) -> None:
+        """Work on one shard only, all of whose tests are known beforehand."""
+        self._dealing = replace(self._dealing, mode="static")
+        self._is_fixed = True
 
     def enter(self, find: Callable[[], str], manifest: Manifest) -> Plan:
         """Find the execution, and let it have the plan, unless that was done before."""
         if self.plan is None:
-            plan = manifest.plan(self.mode)
+            plan = manifest.plan(self._dealing)
             self._spool.run |= {"executionId": self.execution_id, "shardId": self._shard_id, "plan": plan}
             if self.execution_id is None:
                 self.execution_id = self._spool.run["executionId"] = find()
@@ -163,8 +98,11 @@ class Assignment:
         """Whether there was a lease."""
         return self._last is not None
 
-    def claim(self, manifest: Manifest) -> Claim:
-        """Report what has been done, and ask for more. With state `leased`, `lease` is the answer."""
+    def claim(self, manifest: Manifest, *, shard_id: str | None = None) -> Claim:
+        """Report what has been done, and ask for more, in a certain shard or wherever this runner may work.
+
+        With state `leased`, `lease` is the answer.
+        """
         if self.lease is not None:
             self.outbox.assign(self.lease.lease_id, self.lease.shard_id)
         self.deliver()
@@ -172,13 +110,12 @@ class Assignment:
             return _cancelled(self.reason)
         if self.lease is not None:
             self._done, self.lease = self.lease.lease_id, None
-        claim = self._client.claim(self._execution(), self._runner_id, shard_id=self._shard_id, done=self._done)
+        own = self._shard_id if self.seat is None else self.seat if self._is_fixed else None
+        claim = self._client.claim(self._execution(), self._runner_id, shard_id=shard_id or own, done=self._done)
         self._done = None
-        if claim["shardId"]:
-            self.shards[claim["shardId"]] = None
+        self.seat = claim["shardId"] or self.seat
         if claim["state"] == "leased":
-            is_whole = self.plan is not None and self.plan["mode"] == "static"
-            self.lease = self._last = manifest.lease(claim, is_whole=is_whole)
+            self.lease = self._last = manifest.lease(claim, is_whole=self._is_fixed and not self.is_queue)
         elif claim["state"] == "cancelled":
             self.cancel(claim["reason"])
         if self._last is not None and claim["state"] != "wait":
@@ -189,9 +126,11 @@ class Assignment:
     def deliver(self) -> None:
         """Report what has been done."""
         if self.execution_id is not None:
-            answer = self.outbox.send(self.execution_id)
-            if answer is not None:
-                self._obey(answer["order"], None)
+            orders = self.outbox.send(self.execution_id)
+            if "cancel" in orders.values():
+                self._obey("cancel", None)
+            elif self.lease is not None:
+                self._obey(orders.get(self.lease.lease_id, "continue"), None)
 
     def heartbeat(self) -> None:
         """Say that the lease is still being worked off."""
@@ -199,27 +138,42 @@ class Assignment:
             answer = self._client.heartbeat(self._execution(), self.lease.lease_id, self._runner_id)
             self._obey(answer["order"], answer["reason"])
 
-    def hand_back(self) -> int:
-        """Give the lease up; return how many tests others get."""
-        if self.lease is None:
-            return 0
-        lease, self.lease = self.lease, None
-        return self._client.hand_back(self._execution(), lease.lease_id, self._runner_id)["returned"]
+    def hand_back(self) -> None:
+        """Give up the lease that there may be, and with it the shard."""
+        if self.lease is not None:
+            lease, self.lease, self.seat = self.lease, None, None
+            answer = self._client.hand_back(self._execution(), lease.lease_id, self._runner_id)
+            self._others, self._handed_back = answer.get("others", 0), lease.shard_id
+
+    def is_deserted(self) -> bool:
+        """Tell whether a lease was handed back and nobody is left for its tests: all other shards have ended."""
+        if self._handed_back is None or self._others:
+            return False
+        progress = self._client.get_execution(self._execution())["progress"]
+        return progress["shardsCompleted"] >= progress["totalShards"] - 1
+
+    def take_back(self, manifest: Manifest) -> None:
+        """Get the shard that was handed back, if nobody has it now: only who has it can close it."""
+        if self._handed_back is not None:
+            self.claim(manifest, shard_id=self._handed_back)
 
     def close(self, status: SubmissionStatus, *, provider: str, metadata: Mapping[str, Any], key: str) -> None:
-        """End the shards."""
+        """End the shard, as long as it is this runner's."""
         self.lease = None
-        for shard_id in self.shards:
-            shard_key = f"{key}.{shard_id}"
+        if self.seat is not None:
             self._client.close_shard(
-                self._execution(), shard_id, status, provider=provider, metadata=metadata, key=shard_key
+                self._execution(),
+                self.seat,
+                status,
+                runner_id=self._runner_id,
+                provider=provider,
+                metadata=metadata,
+                key=f"{key}.{self.seat}",
             )
 
-    def ended_badly(self) -> bool:
-        """Tell whether the execution has ended, and with failures that count or tests that nobody ran."""
-        if self.execution_id is None:
-            return False
-        return self._client.gate(self.execution_id, rules="failures=0,incomplete=0")["verdict"] == "failed"
+    def failed_at(self) -> str | None:
+        """Tell where to look at the execution if it has ended badly, as `executions.failed_at`."""
+        return failed_at(self._client, self._execution())
 
     def add(self, record: Record, *, leased: bool = True) -> None:
         """Take a result, of the lease's or of a test that was run without one."""
@@ -234,7 +188,7 @@ class Assignment:
     def _obey(self, order: Order, reason: str | None) -> None:
         if order == "continue":
             return
-        self.lease = None
+        self.lease = self.seat = None
         # Where others have run all of it meanwhile there is nothing to stop for: the next claim says so.
         if order == "cancel" and self._client.get_execution(self._execution())["status"] != "completed":
             self.cancel(reason)

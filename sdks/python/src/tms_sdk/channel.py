@@ -13,8 +13,7 @@ lease, please · `{"term": true}` SIGTERM came · `{"finish": {"code", "interrup
 
 On the socket to pytest: `{"lease": {"id", "tests", "quarantined", "last"}}` · `{"done": true}` nothing more will come ·
 `{"abandon": lease}` others have its tests · `{"stop": reason}` · `{"refused": reason}` · `{"said": words}` for the user
-· `{"nothing_to_run": {"fails"}}` others had all of it, and it may have ended badly before · `{"end": true}` everything
-is delivered or kept.
+· `{"end": code}` everything is delivered or kept; exit with this code.
 
 Loaded into test processes: it imports next to nothing.
 """

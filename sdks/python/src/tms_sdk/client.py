@@ -217,14 +217,19 @@ class TMSClient:
         shard_id: str,
         status: SubmissionStatus,
         *,
+        runner_id: str,
         provider: str,
         metadata: Mapping[str, Any],
         key: str | None = None,
     ) -> Receipt:
-        """End a shard whose tests were streamed. `metadata` may have `startTime`, `endTime` and `duration` (ms)."""
+        """End a shard whose tests were streamed; nothing ends where another runner has got it.
+
+        `metadata` may have `startTime`, `endTime` and `duration` (ms).
+        """
         body = {
             "executionId": execution_id,
             "shardId": shard_id,
+            "runnerId": runner_id,
             "provider": provider,
             "status": status,
             "metadata": metadata,

@@ -72,6 +72,8 @@ def _options(config: pytest.Config) -> dict[str, Any]:
     return {
         "execution": config.option.tms_execution or os.environ.get("TMS_EXECUTION") or None,
         "mode": config.option.tms_mode,
+        "order": config.option.tms_order,
+        "rerun": config.option.tms_rerun,
         "shard": None if config.option.tms_shard is None else str(config.option.tms_shard),
         "spool": config.option.tms_spool,
     }

@@ -15,6 +15,7 @@ from tms_sdk.client import TMSClient
 from tms_sdk.errors import TMSError, Unreachable
 from tms_sdk.executions import configuration
 from tms_sdk.inbox import Inbox
+from tms_sdk.manifest import ORDERS, Dealing
 from tms_sdk.retry import Patience
 from tms_sdk.runner import HASTE, Runner
 from tms_sdk.settings import Settings
@@ -88,7 +89,9 @@ def main(orders: dict[str, Any]) -> int:
     runner_id = f"{socket.gethostname()}-{os.getppid()}-{uuid.uuid4().hex[:8]}"
     spool = Spool(Path(orders["spool"]), runner_id)
     with client:
-        assignment = Assignment(client, runner_id, mode=orders["mode"], shard_id=orders["shard"], spool=spool)
+        dealing = Dealing(orders["mode"], ORDERS[orders["order"]], orders["rerun"])
+        shard = orders["shard"]
+        assignment = Assignment(client, runner_id, dealing, shard_id=shard, is_fixed=shard is not None, spool=spool)
         assignment.execution_id = orders["execution"]
         # Without an execution to share there is nothing to wait for.
         waits = orders["execution"] is not None or node.total == 1

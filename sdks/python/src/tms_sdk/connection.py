@@ -1,5 +1,7 @@
 """One HTTP connection to a TMS server: retries that cannot count anything twice, errors that say what to do."""
 
+import gzip
+import json
 import random
 import uuid
 from collections.abc import Callable, Mapping
@@ -10,9 +12,21 @@ from urllib.parse import urlsplit
 import httpx
 
 from tms_sdk import __version__
-from tms_sdk.errors import ApiError, Detail, ReportsRejected, Unreachable, UsageError
+from tms_sdk.errors import (
+    REDIRECTED,
+    UNREADABLE_ANSWER,
+    ApiError,
+    Detail,
+    ReportsRejected,
+    Unreachable,
+    UsageError,
+)
 from tms_sdk.forms import ReportForm
 from tms_sdk.retry import RETRYABLE_STATUSES, Retry, retry_after_seconds
+
+# Larger bodies are compressed: a manifest of a large suite has many MB, of which a tenth is left.
+_LARGE_BYTES = 64 * 1024
+_COMPRESSION = 3
 
 USER_AGENT = f"tms-sdk-python/{__version__}"
 
@@ -63,7 +77,7 @@ class Connection:
             kind = answer.headers.get("content-type", "no content type")
             raise ApiError(
                 answer.status_code,
-                "UNREADABLE_ANSWER",
+                UNREADABLE_ANSWER,
                 f"{url} does not answer as a TMS server does ({kind}): is TMS_URL right?",
             )
         return decoded
@@ -82,14 +96,19 @@ class Connection:
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         if method == "POST":
             headers["Idempotency-Key"] = key or str(uuid.uuid4())
-        content = body if isinstance(body, ReportForm | bytes) else None
+        content: ReportForm | bytes | None = None
         if isinstance(body, ReportForm):
+            content = body
             headers |= body.headers
         elif isinstance(body, bytes):
+            content = body
             headers["Content-Type"] = "application/octet-stream"
-        request = self._http.build_request(
-            method, url, params=query or None, json=None if content is body else body, content=content, headers=headers
-        )
+        elif body is not None:
+            content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+            if len(content) > _LARGE_BYTES:
+                content = gzip.compress(content, _COMPRESSION, mtime=0)
+                headers["Content-Encoding"] = "gzip"
+        request = self._http.build_request(method, url, params=query or None, content=content, headers=headers)
         answer = self._send(request)
         if not answer.is_success:
             raise refusal(answer.status_code, answer.content, answer.headers.get("location"))
@@ -163,10 +182,10 @@ def refusal(status: int, content: bytes, location: str | None = None) -> ApiErro
         body = None
     error = body.get("error") if isinstance(body, dict) else None
     if location is not None:
-        return ApiError(status, "REDIRECTED", f"The server is at another address: set TMS_URL to {location}")
+        return ApiError(status, REDIRECTED, f"The server is at another address: set TMS_URL to {location}")
     if not isinstance(error, dict):
         text = content[:200].decode("utf-8", "replace").strip()
-        return ApiError(status, "UNREADABLE_ANSWER", text or "The answer is empty")
+        return ApiError(status, UNREADABLE_ANSWER, text or "The answer is empty")
     details = error.get("details")
     told = (
         status,

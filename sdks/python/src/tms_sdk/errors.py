@@ -10,9 +10,17 @@ TMSError
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 
+from tms_sdk.retry import RETRYABLE_STATUSES
 from tms_sdk.wire import FileAnswer
+
+UNREADABLE_ANSWER = "UNREADABLE_ANSWER"
+"""The code of an answer that no TMS server gives."""
+REDIRECTED = "REDIRECTED"
+
+_NO_ENTRY = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
 _NEXT_STEPS = {
     401: "Check the token (TMS_TOKEN); `orchestrator token create` on the server makes a new one.",
@@ -123,6 +131,21 @@ class Unreachable(TMSError):
             f"No answer from {self.url}, tried {tried}: {self.reason}\n"
             "Check that the server runs (its /healthz answers) and that the URL (TMS_URL) is right."
         )
+
+
+def is_away(error: TMSError, *, has_answered: bool) -> bool:
+    """Tell whether the server is away or in trouble, as opposed to refusing.
+
+    Something in front of it may answer in its place. And once it has agreed (`has_answered`), what looks like a wrong
+    token or address is its trouble as well, or that of whoever keeps it: no reason to run no tests.
+    """
+    if not isinstance(error, ApiError):
+        return isinstance(error, Unreachable)
+    if error.status in RETRYABLE_STATUSES:
+        return True
+    if error.code == UNREADABLE_ANSWER:
+        return error.status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE  # it would say so again
+    return has_answered and (error.status in _NO_ENTRY or error.code == REDIRECTED)
 
 
 class UsageError(TMSError):

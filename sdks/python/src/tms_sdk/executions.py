@@ -1,9 +1,10 @@
-"""How our commands make executions."""
+"""How our commands make executions, and what they think of one that has ended."""
 
 import os
 from typing import Any
 
 from tms_sdk import ci
+from tms_sdk.client import TMSClient
 
 # A test whose runner died is given to others this often.
 _RETRIES = 3
@@ -24,3 +25,16 @@ def configuration(
         "configuration": settings,
         "metadata": ci.metadata(os.environ, ci.git_output),
     }
+
+
+def failed_at(client: TMSClient, execution_id: str) -> str | None:
+    """Tell where to look at an execution that has ended with failures or missing tests; None where it has not.
+
+    Failures in quarantine do not count.
+
+    Raises:
+        TMSError: the server does not say.
+    """
+    if client.gate(execution_id, rules="failures=0,incomplete=0")["verdict"] != "failed":
+        return None
+    return client.get_execution(execution_id)["artifacts"].get("reportUrl", execution_id)

@@ -63,7 +63,7 @@ class Inbox:
             elif not line.keys().isdisjoint({"want", "select"}):
                 channel.send({"refused": reason})
             elif "finish" in line:
-                channel.send({"end": True})
+                channel.send({"end": line["finish"]["code"]})
             elif "gone" in line and channel is pytest:
                 return
 

@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from tms_sdk.client import TMSClient
-from tms_sdk.errors import ApiError
+from tms_sdk.errors import ApiError, is_away
 from tms_sdk.records import Record
-from tms_sdk.retry import RETRYABLE_STATUSES
 from tms_sdk.spool import Batch, Spool
-from tms_sdk.wire import Streamed
+from tms_sdk.wire import Order, Streamed
 
 # The server takes 1,000 tests a request; errors make some large.
 _BATCH_TESTS = 500
@@ -88,24 +87,26 @@ class Outbox:
             if batch.lease_id is None:
                 batch.lease_id, batch.shard_id = lease_id, shard_id
 
-    def send(self, execution_id: str) -> Streamed | None:
-        """Send what has a lease; return the last answer. What the server will never take is given up, and tallied.
+    def send(self, execution_id: str) -> dict[str, Order]:
+        """Send what has a lease; return the last order for each. What the server refuses is left out, and tallied.
 
         Raises:
             Unreachable: the server is away; what it has not taken stays.
             ApiError: it is in trouble, or the execution has ended.
         """
-        answer = None
+        orders: dict[str, Order] = {}
         for batch in [batch for batch in self._batches if batch.lease_id is not None]:
             batch.sealed = True
             try:
-                answer = self._send(execution_id, batch)
+                orders[batch.lease_id or ""] = self._send(execution_id, batch)["order"]
             except ApiError as error:
-                if error.status in RETRYABLE_STATUSES or error.status == HTTPStatus.CONFLICT:
+                if is_away(error, has_answered=True) or error.status == HTTPStatus.CONFLICT:
                     raise
                 self.tally.refused.append(str(error))
-            self._drop(batch)
-        return answer
+                self._batches.remove(batch)  # and it stays on disk where it is there
+            else:
+                self._drop(batch)
+        return orders
 
     def _send(self, execution_id: str, batch: Batch) -> Streamed:
         lease_id, shard_id = batch.lease_id or "", batch.shard_id or ""

@@ -21,6 +21,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="queue",
         help="claim tests in batches, or a whole shard at once (default: %(default)s)",
     )
+    group.addoption(
+        "--tms-order",
+        choices=("duration", "failed-first"),
+        default="duration",
+        help="what comes first: what takes longest, or what failed lately (default: %(default)s)",
+    )
+    group.addoption("--tms-rerun", metavar="ID", help="run only what failed or is missing in this execution")
     group.addoption("--tms-shard", type=int, metavar="N", help="the shard to work on (default: the server picks one)")
     group.addoption(
         "--tms-spool",

@@ -5,6 +5,7 @@ This module is loaded into test processes by the pytest plugin: it imports next 
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Literal, NotRequired, TypedDict
 
 TestStatus = Literal["passed", "failed", "skipped"]
@@ -12,6 +13,9 @@ TestStatus = Literal["passed", "failed", "skipped"]
 # An error keeps this many characters: a failing test's diff can be megabytes, a submission may not be.
 ERROR_HEAD = 4_000
 ERROR_TAIL = 12_000
+# The server takes no longer name of a test or a file.
+LONGEST_NAME = 4_096
+_DIGEST_CHARACTERS = 16
 
 
 class Attempt(TypedDict):
@@ -57,8 +61,8 @@ def record(
 ) -> Record:
     """Make a record that any server can store: no NUL, no lone surrogate, no endless error text."""
     made: Record = {
-        "title": clean(title),
-        "file": clean(file),
+        "title": usable_name(title),
+        "file": usable_name(file),
         "status": status,
         "retries": len(attempts),
         "tags": [clean(tag) for tag in tags],
@@ -98,6 +102,15 @@ def count(tests: Iterable[Record]) -> Counters:
 def clean(text: str) -> str:
     r"""Write out what Postgres and strict JSON readers refuse: NUL as `\x00`, a lone surrogate as `\udc80`."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
+
+
+def usable_name(text: str) -> str:
+    """Make a test's or a file's name one that any server takes: the same on all nodes, and different for each name."""
+    name = clean(text)
+    if len(name) <= LONGEST_NAME:
+        return name
+    digest = sha256(name.encode()).hexdigest()[:_DIGEST_CHARACTERS]
+    return f"{name[: LONGEST_NAME - _DIGEST_CHARACTERS - 1]}…{digest}"
 
 
 def shorten(error: str) -> str:

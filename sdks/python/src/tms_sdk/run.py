@@ -13,12 +13,12 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from tms_sdk.assignment import Mode
 from tms_sdk.bars import Bars, summary
 from tms_sdk.client import TMSClient
 from tms_sdk.errors import TMSError, UsageError
-from tms_sdk.executions import configuration
+from tms_sdk.executions import configuration, failed_at
 from tms_sdk.guard import Guard
+from tms_sdk.manifest import Dealing
 from tms_sdk.progress import ExecutionProgress, no_counters
 from tms_sdk.records import Counters, Record
 from tms_sdk.retry import Retry
@@ -41,7 +41,7 @@ class RunOptions:
         token: the API token.
         command: the user's pytest command.
         shards: processes side by side.
-        mode: how the tests are dealt out.
+        dealing: how the tests are dealt out.
         patience: seconds to wait for a server that goes away on the way.
         suite: what is run.
         environment: what it is run against.
@@ -52,7 +52,7 @@ class RunOptions:
     token: str
     command: Sequence[str]
     shards: int
-    mode: Mode
+    dealing: Dealing
     patience: float
     suite: str
     environment: str
@@ -62,7 +62,8 @@ class RunOptions:
 def run(options: RunOptions, console: Console) -> int:
     """Run the tests and return the exit code: pytest's own, the worst of all shards.
 
-    3 where the server refuses results, 2 where the execution was cancelled, here or on the server.
+    1 where all are well and the execution is not: a test has failed elsewhere, or was run nowhere. 3 where the server
+    refuses results, 2 where the execution was cancelled, here or on the server.
 
     Raises:
         UsageError: the command cannot be started.
@@ -94,7 +95,7 @@ def run(options: RunOptions, console: Console) -> int:
             client=client,
             create=lambda: creator.create_execution(described)["executionId"],
             command=options.command,
-            mode=options.mode,
+            dealing=options.dealing,
             shards=options.shards,
             patience=options.patience,
             folder=Path(name),
@@ -139,9 +140,11 @@ class _Run:
             self._console.out(self._shards[0].output, end="", highlight=False)
             code = self._shards[0].exit_code
             return ExitCode.INTERNAL_ERROR if code is None or code < 0 else code
-        self._conclude(self._journey.execution_id, time.monotonic() - began)
+        has_failed = self._conclude(self._journey.execution_id, time.monotonic() - began)
         if any(shard.refused for shard in self._shards):
             codes.append(ExitCode.INTERNAL_ERROR)
+        if has_failed:
+            codes.append(ExitCode.TESTS_FAILED)
         return worst(codes)
 
     def _follow(self) -> None:
@@ -198,8 +201,8 @@ class _Run:
         for thread in threads:
             thread.join()
 
-    def _conclude(self, execution_id: str, seconds: float) -> None:
-        """Print the end: the failed tests, the totals, and where to look."""
+    def _conclude(self, execution_id: str, seconds: float) -> bool:
+        """Print the end: the failed tests, the totals, and where to look. Tell whether the execution has failed."""
         for failure in self._failures:
             words = f"FAILED {_name(failure.record)} (shard {failure.shard.progress.shard_id})"
             self._console.print(Text(words, "red"), soft_wrap=True)
@@ -208,14 +211,18 @@ class _Run:
         try:
             with TMSClient(self._options.token, self._options.url, retry=IMPATIENCE) as client:
                 told = client.get_execution(execution_id)
+                has_failed = failed_at(client, execution_id) is not None
         except TMSError as error:
             self._console.print(Text(f"The server cannot be asked for the result: {error}", "bold red"), soft_wrap=True)
-            return
+            return False
         if {**ours, **told.get("results", {})} != ours:
             words = f"The server has other totals: {told['results']}. Did somebody else report to this execution?"
             self._console.print(Text(words, "bold yellow"), soft_wrap=True)
         where = told.get("artifacts", {}).get("reportUrl", "")
-        self._console.print(Text(f"{execution_id} {told['status']}  {where}"), soft_wrap=True)
+        missing = (told.get("plan") or {}).get("missing")
+        status = f"{told['status']}, {missing} tests missing" if missing else told["status"]
+        self._console.print(Text(f"{execution_id} {status}  {where}"), soft_wrap=True)
+        return has_failed
 
     def _totals(self) -> Counters:
         totals = no_counters()

@@ -1,5 +1,6 @@
 """Speaks to the server for one pytest process: what it runs, what it reports, how it ends."""
 
+import socket
 import time
 import uuid
 from collections.abc import Callable
@@ -7,16 +8,20 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
-from tms_sdk.assignment import Assignment, Lease, Manifest, is_away
+from tms_sdk import differs
+from tms_sdk.assignment import Assignment
 from tms_sdk.channel import Channel
-from tms_sdk.errors import ApiError, TMSError
+from tms_sdk.errors import ApiError, TMSError, is_away
 from tms_sdk.host import Host
 from tms_sdk.inbox import Inbox
-from tms_sdk.records import Record, record, timestamp
+from tms_sdk.manifest import Manifest
+from tms_sdk.records import Record, timestamp
 from tms_sdk.retry import Patience, Retry
 from tms_sdk.share import Node
 from tms_sdk.spool import Spool
-from tms_sdk.verdict import Death, Told, Verdict, judge
+from tms_sdk.suite import Suite
+from tms_sdk.verdict import Death, ExitCode, Verdict, judge
+from tms_sdk.wire import Plan
 
 # One request is not worth a long wait: the runner asks again by itself, and looks at other things in between.
 HASTE = Retry(attempts=2, first_delay=0.2, total=15.0)
@@ -52,9 +57,8 @@ class Runner:
         self._pytest: Channel | None = None
         self._pid = 0
         self._distributed = False
-        self._manifest: Manifest | None = None
-        self._told = Told()
-        self._ran: set[str] = set()
+        self._suite = Suite(self._add)
+        self._falls_short = False
         self._asking: list[Channel] = []
         self._answer: dict[str, Any] | None = None
         self._patience = patience
@@ -93,9 +97,9 @@ class Runner:
     def _take(self, channel: Channel, line: dict[str, Any]) -> None:
         match line:
             case {"test": dict(test)}:
-                self._take_test(test)
+                self._suite.end(test)
             case {"start": str(test_id)}:
-                self._told.running[test_id] = None
+                self._suite.begin(test_id)
                 self._host.tell(line)
             case {"want": _}:
                 self._asking.append(channel)
@@ -113,9 +117,10 @@ class Runner:
         match line:
             case {"hello": {"pid": int(pid), "distributed": bool(distributed)}}:
                 self._pytest, self._pid, self._distributed = channel, pid, distributed
-                if distributed and self._assignment.mode == "queue":
-                    self._assignment.mode = "static"
-                    self._say("with pytest-xdist, shards are fixed beforehand: workers cannot get more later")
+                if distributed:
+                    if self._assignment.is_queue:
+                        self._say("with pytest-xdist, shards are fixed beforehand: workers cannot get more later")
+                    self._assignment.stay()
             case {"manifest": dict(told)}:
                 self._take_manifest(told)
                 if not told["runnable"]:
@@ -126,19 +131,10 @@ class Runner:
                 self._asking.append(channel)
 
     def _take_manifest(self, told: dict[str, Any]) -> None:
-        if self._manifest is None:
-            self._manifest = Manifest.read(told)
-            files = {test["file"] for test in self._manifest.tests.values()}
-            self._host.tell({"collected": len(self._manifest.tests), "files": len(files)})
-
-    def _take_test(self, test: dict[str, Any]) -> None:
-        test_id = test.pop("id")
-        self._told.running.pop(test_id, None)
-        file, _, title = test_id.partition("::")
-        known = self._manifest.tests.get(test_id) if self._manifest is not None else None
-        name = known or {"file": file, "title": title or test_id, "labels": []}
-        self._ran.add(test_id)
-        self._add(record(file=name["file"], title=name["title"], tags=name["labels"], **test))
+        if self._suite.manifest is None:
+            manifest = self._suite.manifest = Manifest.read(told)
+            files = {test["file"] for test in manifest.tests.values()}
+            self._host.tell({"collected": len(manifest.tests), "files": len(files)})
 
     def _add(self, made: Record) -> None:
         self._assignment.add(made, leased=not self._alone)
@@ -150,7 +146,7 @@ class Runner:
         if self._interrupt_at is not None and now >= self._interrupt_at:
             self._interrupt_at = None
             self._host.interrupt(self._pid)
-        manifest = self._manifest
+        manifest = self._suite.manifest
         if self._asking and manifest is not None and now >= self._ask_at:
             self._answer_all(manifest, now)
         elif not self._asking and now >= self._report_at:
@@ -186,13 +182,16 @@ class Runner:
 
     def _meet(self, error: TMSError, now: float) -> None:
         """Go on in spite of an error: stop where the execution has ended, keep what waits where the server is away."""
-        if is_away(error):
+        if self._is_away(error):
             self._patience.fail(now)
             self._keep()
         elif isinstance(error, ApiError) and error.status == HTTPStatus.CONFLICT:
             self._assignment.cancel(error.message)
         else:
             self._refuse(str(error))
+
+    def _is_away(self, error: TMSError) -> bool:
+        return is_away(error, has_answered=self._assignment.plan is not None)
 
     def _refuse(self, words: str) -> None:
         self.refused = True
@@ -221,7 +220,7 @@ class Runner:
             try:
                 self._answer = self._ask(manifest, now)
             except TMSError as error:
-                self._answer = self._answer_without(error, manifest, now)
+                self._answer = self._answer_without(error, now)
         if self._assignment.reason is not None:
             self._stop(self._assignment.reason, now)
         if self._answer is not None:
@@ -231,12 +230,12 @@ class Runner:
 
     def _ask(self, manifest: Manifest, now: float) -> dict[str, Any] | None:
         """Ask the server what to run; None where it has nothing yet."""
-        plan = self._assignment.enter(self._host.find, manifest)
+        plan = self._enter(manifest)
         if not manifest.runnable:
             if not plan.get("differs"):  # otherwise others can run what this process cannot even collect
                 self._assignment.claim(manifest)
                 if self._assignment.lease is not None:
-                    self._take_ready(manifest, self._assignment.lease)
+                    self._suite.settle(self._assignment.lease.tests)
             return {"done": True}
         while True:
             if not self._is_back:
@@ -249,27 +248,42 @@ class Runner:
             lease = self._assignment.lease
             if lease is None:
                 return {"done": True}
-            if tests := self._take_ready(manifest, lease):
+            for name in lease.strangers:
+                self._falls_short = True
+                self._add(differs.not_run(name, socket.gethostname()))
+            if tests := self._suite.settle(lease.tests):
                 return self._lease(tests, lease.quarantined, lease_id=lease.lease_id, last=lease.last)
 
-    def _take_ready(self, manifest: Manifest, lease: Lease) -> list[str]:
-        """Report what needs no running; return the tests of a lease that do."""
-        for test_id in lease.tests:
-            if test_id in manifest.ready and test_id not in self._ran:
-                self._ran.add(test_id)
-                self._told.broken |= manifest.ready[test_id]["status"] == "failed"
-                self._add(manifest.ready[test_id])
-        return [test_id for test_id in lease.tests if test_id not in self._ran]
-
     def _lease(self, tests: list[str], quarantined: list[str], *, lease_id: str, last: bool) -> dict[str, Any]:
+        plan, manifest = self._assignment.plan, self._suite.manifest
+        if plan is not None and manifest is not None:  # what it says holds for tests that are run without a lease, too
+            quarantined = [*quarantined, *manifest.ids(plan.get("quarantined", []))]
         self._host.tell({"lease": len(tests)})
         return {"lease": {"id": lease_id, "tests": tests, "quarantined": quarantined, "last": last}}
 
+    def _enter(self, manifest: Manifest) -> Plan:
+        """Agree on a plan; what this process does not have in common with it is told once."""
+        is_new = self._assignment.plan is None
+        plan = self._assignment.enter(self._host.find, manifest)
+        if is_new and manifest.runnable:
+            self._compare(plan, len(manifest.tests))
+        return plan
+
+    def _compare(self, plan: Plan, collected: int) -> None:
+        found = plan.get("differs")
+        if self._assignment.is_rerun:
+            self._say(f"{plan['tests']} of {collected} tests are run again; the others are left out")
+        elif found and found["unexpected"]:
+            self._falls_short = True
+            self._say(differs.unplanned(found))
+        if found and found["missing"]:
+            self._say(differs.uncollected(found))
+
     # Without the server
 
-    def _answer_without(self, error: TMSError, manifest: Manifest, now: float) -> dict[str, Any] | None:
+    def _answer_without(self, error: TMSError, now: float) -> dict[str, Any] | None:
         """Decide what to do without an answer: wait a while, then run an own share; None while waiting."""
-        if not is_away(error):
+        if not self._is_away(error):
             if (
                 isinstance(error, ApiError)
                 and error.status == HTTPStatus.CONFLICT
@@ -286,27 +300,22 @@ class Runner:
         if not self._patience.is_over(now):
             self._ask_at = now + self._patience.delay()
             return None
-        return self._go_alone(manifest)
+        return self._go_alone(error)
 
-    def _go_alone(self, manifest: Manifest) -> dict[str, Any]:
+    def _go_alone(self, error: TMSError) -> dict[str, Any]:
         """Choose what this node runs by itself: of all that it does not know to be done, its share."""
         self._alone, self._is_back = True, False
-        rest = [
-            test_id
-            for test_id, test in manifest.tests.items()
-            if test_id not in self._ran and (manifest.runnable or test_id in manifest.ready)
-            if self._node.runs(test["file"])
-        ]
+        rest = self._suite.share(self._node)
         share = f", share {self._node.index + 1} of {self._node.total}" if self._node.total > 1 else ""
-        self._say(f"the server is away; {len(rest)} tests are run without it{share}")
-        own = Lease("", "", 0.0, rest, [], last=True)
-        return self._lease(self._take_ready(manifest, own), [], lease_id="", last=True)
+        reason = str(error).splitlines()[0]
+        self._say(f"the server is away; {len(rest)} tests are run without it{share}. {reason}")
+        return self._lease(self._suite.settle(rest), [], lease_id="", last=True)
 
     def _come_back(self) -> None:
         """Look whether the server is back; if so, pytest asks again, and gets what the server has for it."""
-        if self._manifest is not None:
-            self._assignment.enter(self._host.find, self._manifest)
-            self._assignment.claim(self._manifest)
+        if self._suite.manifest is not None:
+            self._enter(self._suite.manifest)
+            self._assignment.claim(self._suite.manifest)
             self._patience.end()
             self._is_back = True
             self._send({"abandon": ""})
@@ -327,15 +336,16 @@ class Runner:
 
     def _conclude(self, finish: dict[str, Any]) -> None:
         """Deliver all that was told, and end the shard as pytest's end wants it."""
-        death = Death(finish.get("code"))
+        code = self._own_code(finish.get("code"))
+        death = Death(code)
         if self._host.outlives_pytest:
             self._settle(self._assignment.deliver)
-            self._end()
+            self._send({"end": code})
             while (seen := self._host.death()) is None:
                 time.sleep(_LOOK_SECONDS)
             death = seen
-        self._told.finished = bool(finish)
-        verdict = self.verdict = judge(next(iter(self._assignment.shards), "?"), self._told, death)
+        self._suite.told.finished = bool(finish)
+        verdict = self.verdict = judge(self._assignment.seat or "?", self._suite.told, death)
         interrupted = bool(finish.get("interrupted"))
         if not interrupted and self._assignment.reason is None and self._assignment.has_had_tests:
             for made in verdict.tests:
@@ -351,7 +361,38 @@ class Runner:
         self._tell_tally()
         self._spool.close(keep=bool(len(self._assignment.outbox)))
         if not self._host.outlives_pytest:
-            self._end()
+            self._send({"end": self._last_code(code)})
+
+    def _own_code(self, code: int | None) -> int | None:
+        """Return what pytest's exit code comes to for what this process had to do."""
+        if self._suite.manifest is None:
+            return code
+        if code == ExitCode.NO_TESTS and not self._suite.has_run:
+            code = ExitCode.OK  # others had all of it
+        lease = self._assignment.lease
+        if code == ExitCode.OK and lease is not None and not self._alone and (left := self._suite.left(lease.tests)):
+            self._falls_short = True
+            self._say(f"{len(left)} tests were not run, though pytest ended well: {left[0]}")
+        return ExitCode.TESTS_FAILED if code == ExitCode.OK and self._falls_short else code
+
+    def _last_code(self, code: int | None) -> int | None:
+        """Return the exit code; a node whose tests are all well has the execution's verdict instead, once it is there.
+
+        So whoever ends the execution tells of it, and a node that is started again cannot turn a failed build green.
+        """
+        assignment = self._assignment
+        is_told = assignment.plan is not None and assignment.reason is None and not len(assignment.outbox)
+        if code != ExitCode.OK or not is_told:
+            return code
+        try:
+            where = assignment.failed_at()
+        except TMSError as error:
+            self._say(f"how {assignment.execution_id} ended is not known: {error}")
+            return code
+        if where is None:
+            return code
+        self._say(f"{assignment.execution_id} has failed, by other nodes' failures or missing tests: {where}")
+        return ExitCode.TESTS_FAILED
 
     def _settle(self, work: Callable[[], None]) -> bool:
         """Do work that needs the server; tell whether it was done."""
@@ -359,13 +400,13 @@ class Runner:
             work()
         except TMSError as error:
             self._meet(error, time.monotonic())
-            return not is_away(error)
+            return not self._is_away(error)
         return True
 
     def _part(self, verdict: Verdict, end: dict[str, Any], *, interrupted: bool) -> None:
-        """Report what is left, and leave: hand the lease back, or close the shard."""
-        assignment, manifest = self._assignment, self._manifest
-        if manifest is None or assignment.reason is not None or (assignment.plan is None and not self._ran):
+        """Report what is left, and leave: close the shard, or leave it to others."""
+        assignment, manifest = self._assignment, self._suite.manifest
+        if manifest is None or assignment.reason is not None or (assignment.plan is None and not self._suite.has_run):
             return
         if self._alone:
             self._reconcile(manifest)
@@ -374,29 +415,25 @@ class Runner:
             assignment.hand_back()
             self._host.abort()
             return
-        if self._distributed and assignment.lease is not None:
-            # What another runner lost is not for this one: its workers cannot be given anything more.
-            assignment.claim(manifest)
-            assignment.hand_back()
         fails = verdict.status == "error"
-        if fails and manifest.runnable and len(assignment.shards) and self._has_others():
-            # Others get what is left.
+        if fails and assignment.lease is not None and self._suite.left(assignment.lease.tests):
             assignment.hand_back()
-        if not self._host.is_turn(fails=fails) and fails:
+        elif self._distributed and assignment.lease is not None:
+            assignment.claim(manifest)  # there is no more; so the lease is worked off
+        is_own = self._host.is_turn(fails=fails)
+        if is_own or (fails and assignment.is_deserted()):
+            assignment.take_back(manifest)
+        if fails and not is_own:
             end["status"] = "failed"  # an error would end the execution for all its runners
         assignment.close(**end)
 
-    def _has_others(self) -> bool:
-        plan = self._assignment.plan
-        return plan is not None and plan["mode"] == "queue" and len(plan["shards"]) > 1
-
     def _reconcile(self, manifest: Manifest) -> None:
         """Report what was run without the server under leases that it gives now, as long as it gives such."""
-        self._assignment.enter(self._host.find, manifest)
+        self._enter(manifest)
         while True:
             self._assignment.claim(manifest)
             lease = self._assignment.lease
-            if lease is None or self._take_ready(manifest, lease):
+            if lease is None or lease.strangers or self._suite.settle(lease.tests):
                 break
         self._assignment.deliver()
         self._assignment.hand_back()
@@ -425,22 +462,3 @@ class Runner:
             self._say(f"a result is not on the server: {reason}")
         if len(outbox):
             self._say(f"{len(outbox)} results wait in {self._spool.path.parent}: `tms send` delivers them")
-
-    def _end(self) -> None:
-        if self._manifest is not None and not self._ran:
-            self._send({"nothing_to_run": {"fails": self._comes_after_a_bad_end()}})
-        self._send({"end": True})
-
-    def _comes_after_a_bad_end(self) -> bool:
-        """Tell whether a job's node was started again too late. To exit with 0 would turn a failed build green."""
-        ended_badly = False
-
-        def ask() -> None:
-            nonlocal ended_badly
-            ended_badly = self._assignment.ended_badly()
-
-        if not self._host.outlives_pytest and self._assignment.reason is None:
-            self._settle(ask)
-        if ended_badly:
-            self._say(f"{self._assignment.execution_id} has ended, and not well; a new one can run its tests again")
-        return ended_badly

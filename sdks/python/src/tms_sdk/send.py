@@ -90,9 +90,9 @@ def _send_to(client: TMSClient, kept: Kept, execution_id: str, console: Console)
             outbox.send(execution_id)
             _hand_back(client, execution_id, lease["leaseId"] or "", runner_id)
     for shard_id in dict.fromkeys([batch.shard_id for batch in kept.batches]):
-        if shard_id is not None and kept.end is not None:
+        if shard_id is not None and kept.end is not None and not outbox.tally.refused:
             end = dict(kept.end)
-            client.close_shard(execution_id, shard_id, key=f"{end.pop('key')}.{shard_id}", **end)
+            client.close_shard(execution_id, shard_id, runner_id=runner_id, key=f"{end.pop('key')}.{shard_id}", **end)
     # What nobody leases to us any more, others have reported.
     _print(kept.path, outbox.tally, len(outbox), console)
     file.close(keep=True)

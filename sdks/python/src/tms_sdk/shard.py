@@ -9,11 +9,12 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from tms_sdk.assignment import Assignment, Mode
+from tms_sdk.assignment import Assignment
 from tms_sdk.client import TMSClient
 from tms_sdk.errors import TMSError
 from tms_sdk.guard import Guard
 from tms_sdk.inbox import Inbox
+from tms_sdk.manifest import Dealing
 from tms_sdk.progress import ShardProgress
 from tms_sdk.pytest_process import PytestProcess
 from tms_sdk.records import Record
@@ -91,7 +92,7 @@ class Journey:
         client: the way to the server.
         create: makes the execution, when the first shard knows that there is something to run.
         command: the user's pytest command.
-        mode: how the tests are dealt out.
+        dealing: how the tests are dealt out.
         shards: how many there are.
         patience: seconds to wait for a server that is away.
         folder: where the processes leave their files.
@@ -104,7 +105,7 @@ class Journey:
     client: TMSClient
     create: Callable[[], str]
     command: Sequence[str]
-    mode: Mode
+    dealing: Dealing
     shards: int
     patience: float
     folder: Path
@@ -215,13 +216,18 @@ class Shard:
             with PytestProcess(
                 journey.command,
                 output=journey.folder / f"{name}.output",
-                options=["-p", _LOADER, "--tms", "--tms-mode", journey.mode, "--tms-shard", self.progress.shard_id],
+                options=["-p", _LOADER, "--tms", "--tms-shard", self.progress.shard_id],
                 environ={_SOCKET_VARIABLE: path},
                 guard=journey.guard,
             ) as self._process:
                 self.progress.status = "running"
                 assignment = Assignment(
-                    journey.client, runner_id, mode=journey.mode, shard_id=self.progress.shard_id, spool=spool
+                    journey.client,
+                    runner_id,
+                    journey.dealing,
+                    shard_id=self.progress.shard_id,
+                    is_fixed=False,  # so that a process that dies leaves its tests to the others
+                    spool=spool,
                 )
                 runner = Runner(Inbox(listener), assignment, self, node, spool, Patience(journey.patience))
                 runner.work()

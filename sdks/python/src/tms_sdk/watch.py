@@ -8,6 +8,8 @@ from rich.live import Live
 from rich.text import Text
 
 from tms_sdk.bars import Bars, summary
+from tms_sdk.client import TMSClient
+from tms_sdk.executions import failed_at
 from tms_sdk.live import Frame, follow
 from tms_sdk.progress import ExecutionProgress
 
@@ -17,7 +19,9 @@ CANCELLED = 2
 
 
 def watch(url: str, token: str, execution_id: str, console: Console) -> int:
-    """Show an execution until it ends; return 0, 1 (failed tests, or failed as a whole) or 2 (cancelled).
+    """Show an execution until it ends; return 0, 1 (failed or missing tests, or failed as a whole) or 2 (cancelled).
+
+    Failures in quarantine are shown, and do not count.
 
     Raises:
         ApiError: no right to look, or no such execution.
@@ -26,7 +30,10 @@ def watch(url: str, token: str, execution_id: str, console: Console) -> int:
     progress = asyncio.run(show(url, token, execution_id, console))
     if progress.status == "cancelled":
         return CANCELLED
-    return FAILED if progress.status == "failed" or progress.results["failed"] else PASSED
+    if progress.status == "failed":
+        return FAILED
+    with TMSClient(token, url) as client:
+        return FAILED if failed_at(client, execution_id) is not None else PASSED
 
 
 async def show(url: str, token: str, execution_id: str, console: Console) -> ExecutionProgress:

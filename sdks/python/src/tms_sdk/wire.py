@@ -9,6 +9,8 @@ from typing import Any, Literal, NotRequired, TypedDict
 from tms_sdk.records import Counters
 
 SubmissionStatus = Literal["completed", "failed", "error"]
+Mode = Literal["static", "queue"]
+UnitOrder = Literal["duration", "failedFirst"]
 
 
 class CreatedExecution(TypedDict):
@@ -178,10 +180,13 @@ class Differs(TypedDict):
 
 
 class Plan(TypedDict):
-    """The answer of `PUT` and `GET /api/executions/{id}/plan`; durations are in milliseconds."""
+    """The answer of `PUT` and `GET /api/executions/{id}/plan`; durations are in milliseconds.
+
+    `quarantined` are the first 1,000 of the planned tests whose failures do not count.
+    """
 
     executionId: str
-    mode: Literal["static", "queue"]
+    mode: Mode
     createdAt: str
     tests: int
     units: int
@@ -189,6 +194,7 @@ class Plan(TypedDict):
     expectedDuration: float
     shards: list[dict[str, Any]]
     differs: NotRequired[Differs | None]
+    quarantined: NotRequired[list[TestName]]
 
 
 class ClaimedTest(TypedDict):
@@ -224,10 +230,14 @@ class Heartbeat(TypedDict):
 
 
 class HandedBack(TypedDict):
-    """The answer of `DELETE /api/executions/{id}/claims/{lease}`: how many tests others get."""
+    """The answer of `DELETE /api/executions/{id}/claims/{lease}`.
+
+    How many tests others get, and how many other runners hold leases now.
+    """
 
     leaseId: str
     returned: int
+    others: NotRequired[int]
 
 
 class Streamed(TypedDict):
