@@ -159,7 +159,7 @@ def _shard_ended(execution: Execution, event: ShardEnded) -> Json:
         "duration": event.duration_ms,
         "artifacts": {"reportUrl": report},
         **({} if event.reason is None else {"reason": event.reason}),
-        **_shard_plan(execution, event.shard_id),
+        **_shard_plan(execution, event.shard_id, "shardPlan"),
     }
 
 
@@ -190,13 +190,19 @@ def _leased(execution: Execution, lease: Lease) -> Json:
         **_lease(lease),
         "tests": _open_tests(execution, lease),
         "expectedDuration": round(expected_ms),
+        **_shard_plan(execution, str(lease.shard), "shardPlan"),
     }
 
 
 def _released(execution: Execution, event: Released) -> Json:
     lease = event.lease
     printed = {"shardId": str(lease.shard), **_lease(lease), "reason": event.why}
-    return {**printed, "returned": _open_tests(execution, lease), **_plan_state(execution)}
+    return {
+        **printed,
+        "returned": _open_tests(execution, lease),
+        **_shard_plan(execution, str(lease.shard), "shardPlan"),
+        **_plan_state(execution),
+    }
 
 
 def _open_tests(execution: Execution, lease: Lease) -> int:
@@ -211,6 +217,7 @@ def _streamed(execution: Execution, event: Streamed) -> Json:
         "shardId": shard.shard_id,
         "status": shard.status,
         "results": totals(shard.totals),
+        **_shard_plan(execution, shard.shard_id, "shardPlan"),
         **_plan_state(execution),
     }
 
@@ -231,13 +238,13 @@ def _plan_state(execution: Execution) -> Json:
     }
 
 
-def _shard_plan(execution: Execution, shard_id: str) -> Json:
-    """What a shard has of the plan; nothing for an execution without one."""
+def _shard_plan(execution: Execution, shard_id: str, name: str = "plan") -> Json:
+    """What a shard has of the plan, under this name; nothing for an execution without one."""
     if execution.deal is None:
         return {}
     mine = execution.deal.shards[int(shard_id) - 1]
     return {
-        "plan": {
+        name: {
             "planned": mine.planned,
             "reported": mine.reported,
             "missing": mine.missing,

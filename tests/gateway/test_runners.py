@@ -277,7 +277,7 @@ async def test_of_each_shard_it_is_told_what_it_has_of_the_plan(api: Api) -> Non
     one["missing"] = 1
     assert [shard["plan"] for shard in ended["shardResults"]] == [one | {"runnerId": None}, other | {"runnerId": None}]
     log = (await api.get(f"/api/executions/{execution_id}/events")).json["events"]
-    assert [event["data"]["plan"] for event in log if event["event"] == "shard.completed"] == [one, other]
+    assert [event["data"]["shardPlan"] for event in log if event["event"] == "shard.completed"] == [one, other]
     [completed] = [event["data"] for event in log if event["event"] == "execution.completed"]
     assert [shard["plan"] for shard in completed["shardResults"]] == [one, other]
     assert (completed["plan"]["missing"], completed["plan"]["unexpected"]) == (1, 1)

@@ -83,10 +83,7 @@ class ExecutionProgress:
                 shard.status = shard.status if shard.ended else "running"
             else:
                 shard.status = data.get("status", verb)
-            if verb == "claimed":
-                shard.planned = (shard.planned or 0) + data["tests"]
-            elif verb == "released" and data["reason"] != "done":
-                shard.planned = max(0, (shard.planned or 0) - data["returned"])  # others get them
+            shard.planned = (data.get("shardPlan") or {}).get("planned", shard.planned)
             shard.results = _counters(data.get("results"), shard.results)
             self.results = self._sum()
 
