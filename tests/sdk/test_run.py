@@ -290,8 +290,12 @@ def test_after():
     assert [test["title"] for test in tests] == ["test_forks", "test_after"]
 
 
+# Each is run by a process of its own: the quick one would otherwise take over the other's.
+WAITS_FOR_TWO = "import time\ndef test_x(tmp_path):\n    while len(list({})) < 2: time.sleep(0.01)\n"
+
+
 def test_shards_do_not_overwrite_each_others_outputs(tms: Tms, project: Project) -> None:
-    body = "def test_x(tmp_path): assert tmp_path.is_dir()\n"
+    body = WAITS_FOR_TWO.format("tmp_path.parents[1].iterdir()")
     folder = project({"test_a.py": body, "test_b.py": body})
     done = tms(
         "run", "--shards", "2", "--mode", "static", "--", *PYTEST, "--basetemp=tmp/base", "--junitxml=out/report.xml"
@@ -299,6 +303,19 @@ def test_shards_do_not_overwrite_each_others_outputs(tms: Tms, project: Project)
     assert done.returncode == 0, done.stdout
     assert sorted(path.name for path in (folder / "out").iterdir()) == ["report-shard-1.xml", "report-shard-2.xml"]
     assert sorted(path.name for path in (folder / "tmp" / "base").iterdir()) == ["shard-1", "shard-2"]
+
+
+def test_shards_keep_their_temporary_folders_apart_and_where_pytest_keeps_them(
+    tms: Tms, project: Project, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    root = tmp_path_factory.mktemp("root")
+    body = WAITS_FOR_TWO.format("tmp_path.parents[3].iterdir()")
+    project({"test_a.py": body, "test_b.py": body})
+    done = tms(
+        *("run", "--shards", "2", "--mode", "static", "--", *PYTEST), environ={"PYTEST_DEBUG_TEMPROOT": str(root)}
+    )
+    assert done.returncode == 0, done.stdout
+    assert sorted(path.name for path in root.iterdir()) == [f"tms-{os.getuid()}-shard-{number}" for number in (1, 2)]
 
 
 def test_shards_without_files_report_too_so_that_the_execution_ends(server: Server, tms: Tms, project: Project) -> None:

@@ -1,6 +1,8 @@
 """One shard of a run: its pytest process, and the runner that speaks to the server for it."""
 
+import os
 import socket
+import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Sequence
@@ -28,6 +30,7 @@ from tms_sdk.verdict import Death, Verdict
 PROVIDER = "tms-run"
 
 _SOCKET_VARIABLE = "TMS_RUNNER_SOCKET"
+_TEMP_ROOT_VARIABLE = "PYTEST_DEBUG_TEMPROOT"
 _LOADER = "tms_sdk.pytest_loader"
 
 
@@ -217,7 +220,7 @@ class Shard:
                 journey.command,
                 output=journey.folder / f"{name}.output",
                 options=["-p", _LOADER, "--tms", "--tms-shard", self.progress.shard_id],
-                environ={_SOCKET_VARIABLE: path},
+                environ={_SOCKET_VARIABLE: path} | _own_temp_root(name),
                 guard=journey.guard,
             ) as self._process:
                 self.progress.status = "running"
@@ -288,3 +291,18 @@ class Shard:
 
     def abort(self) -> None:
         """The run cancels its execution itself."""
+
+
+def _own_temp_root(name: str) -> dict[str, str]:
+    """Return the variable that gives a process a root of its own for its `tmp_path`s, next to where they would be.
+
+    At its end each pytest removes what former ones have left in its root. Two that do so at once get in each other's
+    way, and the one that does not find what it wants to remove fails.
+    """
+    root = Path(os.environ.get(_TEMP_ROOT_VARIABLE) or tempfile.gettempdir()) / f"tms-{os.getuid()}-{name}"
+    try:
+        root.mkdir(mode=0o700, exist_ok=True)
+        is_ours = root.lstat().st_uid == os.getuid()
+    except OSError:
+        return {}
+    return {_TEMP_ROOT_VARIABLE: str(root)} if is_ours else {}
