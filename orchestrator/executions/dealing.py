@@ -188,11 +188,16 @@ def hand_back(execution: Execution, command: HandBack, now: datetime) -> Decisio
     """What a runner gives back goes to others at once, and is not held against its tests."""
     lease = _held(execution, command.lease, command.runner_id)
     if lease is None:
-        return NOTHING
+        return NOTHING if execution.deal is None else Decision(others=_others(execution.deal, command.runner_id))
     plan, deal = _dealt(execution)
     returned = len(open_places(plan, deal, lease.units))
     events = _release(execution, lease, Release.HANDED_BACK, now)
-    return Decision(events=events, returned=returned, others=len(deal.leases) - 1)
+    return Decision(events=events, returned=returned, others=_others(deal, command.runner_id))
+
+
+def _others(deal: Deal, runner_id: str) -> int:
+    """How many leases other runners have."""
+    return sum(lease.runner_id != runner_id for lease in deal.leases)
 
 
 def lapse(execution: Execution, command: Lapse, now: datetime) -> Decision:

@@ -201,7 +201,8 @@ def test_who_hands_back_hears_how_many_others_there_are() -> None:
     run = a_queue()
     first, second = run.claim("a"), run.claim("b")
 
-    assert run.give(HandBack(**run.common, runner_id="a", lease=lease_of(first))).others == 1
+    for _ in range(2):
+        assert run.give(HandBack(**run.common, runner_id="a", lease=lease_of(first))).others == 1
     assert run.give(HandBack(**run.common, runner_id="b", lease=lease_of(second))).others == 0
 
 
