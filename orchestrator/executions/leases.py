@@ -66,9 +66,10 @@ def batch(plan: Plan, deal: Deal, shard: int) -> tuple[int, ...]:
     A unit in which a runner fell silent is given alone: if it is what kills runners, it takes nothing with it.
     """
     is_static = plan.mode is PlanMode.STATIC
+    is_whole = is_static or len(deal.shards) == 1  # there is nobody to share with
     share = SHARE * (CAUTION if plan.is_cold else 1)
-    target = inf if is_static else max(SHORTEST_BATCH_MS, deal.waiting_ms / (share * len(deal.shards)))
-    most = len(plan.units) if is_static else MOST_UNITS
+    target = inf if is_whole else max(SHORTEST_BATCH_MS, deal.waiting_ms / (share * len(deal.shards)))
+    most = len(plan.units) if is_whole else MOST_UNITS
     suspects = {unit for unit, _ in deal.lapses}
     units: list[int] = []
     taken_ms = 0.0

@@ -80,6 +80,12 @@ def test_an_execution_is_completed_when_all_runners_have_closed_their_shards(mak
     assert [shard.status for shard in run.state.shards] == [ShardStatus.COMPLETED] * 2
 
 
+def test_one_runner_for_all_gets_all_at_once() -> None:
+    run = a_queue(40, 1, shards=1)
+
+    assert len(run.claim("a").places) == 40
+
+
 def test_a_runner_waits_while_another_may_lose_its_tests() -> None:
     run = a_queue(2, 1)
     run.claim("a")
