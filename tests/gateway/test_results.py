@@ -303,6 +303,7 @@ async def test_the_links_of_an_execution_lead_somewhere(api: Api) -> None:
         "executionId": execution_id,
         "shards": {"1": ["test.log"], "2": []},
         "files": [],
+        "hasMoreFiles": False,
     }
     assert (await api.get(links["artifactsUrl"])).json["shards"]["1"] == DOCUMENTED["artifacts"]
 
