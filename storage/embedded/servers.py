@@ -116,9 +116,11 @@ class EmbeddedServers:
         try:
             await asyncio.gather(*starts)
         finally:
-            # Where one failed or we are cancelled, the other must not go on starting while it is being stopped.
+            # Where one failed, the other must not go on starting while it is being stopped. One that is cancelled
+            # already is ending its server, and a second time would leave that alone with it.
             for start in starts:
-                start.cancel()
+                if not start.cancelling():
+                    start.cancel()
             await asyncio.wait(starts)
         self.database_url, self.redis_url = database.url, bus.url
 

@@ -138,7 +138,7 @@ async def test_two_owners_of_each_partition_at_once(running: RunningServer, orde
         for _ in range(5):
             for partition in range(2):
                 rival = ExecutionOwner(partition, url, running.redis_url, OwnerSettings())
-                await rival.handle(msgspec.msgpack.encode([orders.create(tenant=1)]))
+                await rival.handle(msgspec.msgpack.encode([orders.create(tenant=1, timeout=1000)]))
                 await rival.close()
             await ordeal.traffic.progress(20)
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
@@ -20,6 +20,7 @@ import redis.asyncio as redis
 
 from orchestrator.errors import Misconfigured
 from storage.embedded import DataFolderInUse, DataFolderLock, EmbeddedServerFailed, EmbeddedServers, launch
+from storage.embedded import process as processes
 from storage.embedded.account import Account
 from storage.embedded.process import ENVIRONMENT, running_in
 from storage.embedded.sockets import SocketFolder
@@ -484,7 +485,13 @@ async def test_a_lost_password_is_named(folder: Path) -> None:
     assert processes_of(folder) == []
 
 
-async def test_a_cancelled_start_leaves_nothing(empty: Path) -> None:
+async def test_a_cancelled_start_leaves_nothing(empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def end_slowly(*which: Any) -> None:
+        await asyncio.sleep(0.1)
+        await ended(*which)
+
+    ended = processes.end
+    monkeypatch.setattr(processes, "end", end_slowly)
     servers = EmbeddedServers(empty)
     start = asyncio.create_task(servers.start())
     await eventually((empty / "postgres.new" / "PG_VERSION").exists)
