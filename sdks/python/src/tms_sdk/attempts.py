@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 # What pytest-rerunfailures and pytest-retry call the report of an attempt that is not the last.
 _AGAIN = frozenset({"rerun", "retried"})
 
+# Setup, call and teardown of nearly all tests.
+_PLAIN = ["passed", "passed", "passed"]
+
 # Marks the report of a test that failed in quarantine, which to pytest is an expected failure.
 QUARANTINED = "tms_quarantined"
 
@@ -92,6 +95,8 @@ class Attempts:
         test = self._tests.pop(nodeid, None)
         if test is None:
             return None
+        if not test.attempts and [report.outcome for report in test.reports] == _PLAIN:
+            return {"status": "passed", "seconds": sum(report.duration for report in test.reports)}
         failed = [report for report in test.reports if _has_failed(report)]
         skipped = any(report.skipped for report in test.reports)
         called = any(report.when == "call" and not _is_subtest(report) for report in test.reports)

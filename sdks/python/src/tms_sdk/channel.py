@@ -20,14 +20,20 @@ Loaded into test processes: it imports next to nothing.
 
 import json
 import socket
+from collections.abc import Mapping
 from contextlib import suppress
+from json.encoder import encode_basestring_ascii
 from os import getpid
 from typing import Any, Self
 
 _PIECE_BYTES = 1 << 18
 
+# What is told of a test of which there is nothing to tell but that it ended.
+_PLAIN = frozenset({"status", "seconds"})
+
 # Bound here, where no test can have put something else in their place yet.
 _encode = json.JSONEncoder().encode
+_quoted = encode_basestring_ascii
 _decode = json.loads
 
 
@@ -108,13 +114,22 @@ class Journal:
         # Opened once, and unbuffered: a test that fakes the file system or forbids opening files does not reach it.
         self._file = open(path, "ab", buffering=0)  # noqa: PTH123, SIM115 - as said above
 
-    def hold(self, line: dict[str, Any]) -> None:
-        """Let a line wait for the next one: one system call for both."""
-        self._held += _encode(line) + "\n"
+    def start(self, test_id: str) -> None:
+        """Write that a test begins."""
+        self._held += f'{{"start": {_quoted(test_id)}}}\n'
+        self.flush()
 
-    def write(self, line: dict[str, Any]) -> None:
-        """Write a line."""
-        self.hold(line)
+    def hold(self, test_id: str, ended: Mapping[str, Any]) -> None:
+        """Let a test that has ended wait for the start of the next one: one system call for both."""
+        if len(ended) == len(_PLAIN) and ended.keys() == _PLAIN:  # nearly all of them, and many
+            line = f'"status": "{ended["status"]}", "seconds": {ended["seconds"]!r}'
+            self._held += f'{{"test": {{"id": {_quoted(test_id)}, {line}}}}}\n'
+        else:
+            self._held += _encode({"test": {"id": test_id, **ended}}) + "\n"
+
+    def write(self, test_id: str, ended: Mapping[str, Any]) -> None:
+        """Write a test that has ended."""
+        self.hold(test_id, ended)
         self.flush()
 
     def flush(self) -> None:

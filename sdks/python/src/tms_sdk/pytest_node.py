@@ -257,7 +257,7 @@ class Node:
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Name the test that begins, so that a process that dies in it leaves its name."""
         self._attempts.begin(nodeid)
-        self._journal.write({"start": nodeid})
+        self._journal.start(nodeid)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take in one phase of a test."""
@@ -281,11 +281,10 @@ class Node:
         ended = self._attempts.end(nodeid)
         if ended is None:
             return
-        line = {"test": {"id": nodeid, **ended}}
         if self._distributed:
-            self._journal.write(line)
+            self._journal.write(nodeid, ended)
         else:
-            self._journal.hold(line)  # the next test's start follows at once
+            self._journal.hold(nodeid, ended)  # the next test's start follows at once
 
     # Ending
 
