@@ -86,7 +86,7 @@ def is_cold(known: int, tests: int) -> bool:
     return 2 * known < tests
 
 
-class Lease(msgspec.Struct, frozen=True, gc=False):
+class Lease(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """A runner's right to run some tests, and its seat in a shard. Without tests it only holds the seat.
 
     Attributes:
@@ -101,7 +101,7 @@ class Lease(msgspec.Struct, frozen=True, gc=False):
     attempt: int = 1
 
 
-class ShardDeal(msgspec.Struct, frozen=True, gc=False):
+class ShardDeal(msgspec.Struct, frozen=True, gc=False, array_like=True, omit_defaults=True):
     """What a shard has of the plan, in tests. In `queue` mode `planned` is what it has claimed so far.
 
     Attributes:
