@@ -2,6 +2,7 @@
 
 from collections import Counter
 from contextlib import ExitStack
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -324,3 +325,16 @@ def test_what_can_never_work_is_wrong_usage_and_nothing_is_run(
     code, output = run(server, folder, **environ)
     assert (code, words in output) == (4, True), output
     assert not (folder / "ran").exists()
+
+
+def test_a_shard_begins_with_its_first_tests_and_not_with_collecting(
+    fake: FakeTMS, server: Server, project: Project
+) -> None:
+    notes = "import datetime, pathlib\ndef pytest_collection_finish():\n"
+    notes += "    pathlib.Path('collected').write_text(datetime.datetime.now(datetime.UTC).isoformat())\n"
+    folder = project({"test_a.py": ALL_PASS, "conftest.py": notes})
+    assert run(server, folder)[0] == 0
+    (closed,) = fake.requests("POST", "/api/results")
+    collected = datetime.fromisoformat((folder / "collected").read_text())
+    began, ended = (datetime.fromisoformat(closed.body["metadata"][name]) for name in ("startTime", "endTime"))
+    assert collected - timedelta(milliseconds=1) < began <= ended  # it is told in whole milliseconds

@@ -53,7 +53,7 @@ class Runner:
         self._host = host
         self._node = node
         self._spool = spool
-        self._began = datetime.now(UTC)
+        self._began: datetime | None = None
         self._pytest: Channel | None = None
         self._pid = 0
         self._distributed = False
@@ -258,6 +258,7 @@ class Runner:
         plan, manifest = self._assignment.plan, self._suite.manifest
         if plan is not None and manifest is not None:  # what it says holds for tests that are run without a lease, too
             quarantined = [*quarantined, *manifest.ids(plan.get("quarantined", []))]
+        self._began = self._began or datetime.now(UTC)
         self._host.tell({"lease": len(tests)})
         return {"lease": {"id": lease_id, "tests": tests, "quarantined": quarantined, "last": last}}
 
@@ -441,10 +442,11 @@ class Runner:
 
     def _metadata(self, verdict: Verdict) -> dict[str, Any]:
         ended = datetime.now(UTC)
+        began = self._began or ended  # collecting is no part of a shard, which may not have existed then
         return {
-            "startTime": timestamp(self._began),
+            "startTime": timestamp(began),
             "endTime": timestamp(ended),
-            "duration": round((ended - self._began).total_seconds() * 1000),
+            "duration": round((ended - began).total_seconds() * 1000),
             "exitCode": verdict.exit_code,
         }
 
