@@ -14,13 +14,13 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 FIGURES = ROOT / "dashboards" / "web" / "src" / "system" / "figures.ts"
 
 
-async def test_every_owner_and_courier_is_named_and_rates_are_told(tab: Tab, client: Client) -> None:
+async def test_every_owner_courier_and_scheduler_is_named_and_rates_are_told(tab: Tab, client: Client) -> None:
     execution = await client.create(shards=1)
     await client.submit(execution, 1, [{"title": "works", "status": "passed"}])
     page = await tab.open("/system")
 
     await page.get_by_text("Ready", exact=True).wait_for()
-    for name in ("Owners", "Couriers"):
+    for name in ("Owners", "Couriers", "Schedulers"):
         table = page.get_by_role("region", name=name)
         await table.get_by_role("row").nth(1).get_by_text("up", exact=True).wait_for()
     requests = page.locator(".figures .card").first.locator("dd")

@@ -32,6 +32,7 @@ export const RATES: readonly Figure[] = [
   { name: "Deliveries due", metric: "tms_courier_due_deliveries", kind: "number" },
   { name: "Live readers", metric: "tms_live_readers", kind: "number" },
   { name: "Commit to reader", metric: "tms_live_lag_seconds", kind: "average" },
+  { name: "Not in history yet", metric: "tms_history_waiting_executions", kind: "number" },
   { name: "Wait for the database", metric: "tms_database_wait_seconds", kind: "average" },
 ];
 
@@ -58,6 +59,13 @@ export const COURIERS: readonly Figure[] = [
   { name: "oldest due", metric: "tms_courier_oldest_due_seconds", kind: "seconds" },
   { name: "open breakers", metric: "tms_courier_open_breakers", kind: "number" },
   { name: "process", metric: "tms_courier_pid", kind: "plain" },
+];
+
+export const SCHEDULERS: readonly Figure[] = [
+  { name: "managed shards", metric: "tms_scheduler_runners", kind: "number" },
+  { name: "started", metric: "tms_scheduler_started_shards_total", kind: "number" },
+  { name: "runners lost", metric: "tms_scheduler_lost_runners_total", kind: "number" },
+  { name: "process", metric: "tms_scheduler_pid", kind: "plain" },
 ];
 
 /** A figure as it is shown, of a row's labels. */

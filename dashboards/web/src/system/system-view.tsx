@@ -6,7 +6,7 @@ import { Pending, useTitle } from "../ui/parts";
 import { Badge } from "../ui/sign";
 import { useLoaded } from "../ui/use-loaded";
 import { count, duration } from "../ui/words";
-import { COURIERS, type Figure, type Look, OWNERS, RATES, shown } from "./figures";
+import { COURIERS, type Figure, type Look, OWNERS, RATES, SCHEDULERS, shown } from "./figures";
 import { parse, total } from "./metrics";
 
 const EVERY_MS = 2000;
@@ -49,6 +49,7 @@ export function SystemView() {
           </dl>
           <Actors title="Owners" kind="owner" label="partition" figures={OWNERS} look={look} before={before} />
           <Actors title="Couriers" kind="courier" label="courier" figures={COURIERS} look={look} before={before} />
+          <Actors title="Schedulers" kind="scheduler" label="scheduler" figures={SCHEDULERS} look={look} before={before} />
           <Routes look={look} />
         </>
       )}
