@@ -49,7 +49,14 @@ export function SystemView() {
           </dl>
           <Actors title="Owners" kind="owner" label="partition" figures={OWNERS} look={look} before={before} />
           <Actors title="Couriers" kind="courier" label="courier" figures={COURIERS} look={look} before={before} />
-          <Actors title="Schedulers" kind="scheduler" label="scheduler" figures={SCHEDULERS} look={look} before={before} />
+          <Actors
+            title="Schedulers"
+            kind="scheduler"
+            label="scheduler"
+            figures={SCHEDULERS}
+            look={look}
+            before={before}
+          />
           <Routes look={look} />
         </>
       )}
@@ -71,7 +78,7 @@ function useFormer(look: Look | null): Look | null {
 
 interface ActorsProps {
   title: string;
-  kind: "owner" | "courier";
+  kind: "owner" | "courier" | "scheduler";
   label: string;
   figures: readonly Figure[];
   look: Look;
