@@ -16,11 +16,11 @@ LOOKS = 5
 
 _OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 _TOKEN_KEY = "tms.token"  # noqa: S105 - the name under which the dashboard keeps it
-_PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
-_SCRIPTS = """performance.getEntriesByType('resource').filter(one => one.name.endsWith('.js'))
+PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
+SCRIPTS = """performance.getEntriesByType('resource').filter(one => one.name.endsWith('.js'))
   .reduce((sum, one) => sum + one.encodedBodySize, 0)"""
 _NOW = "performance.now()"
-_SCROLL = """async () => {
+SCROLL = """async () => {
   const list = document.querySelector('[role=listbox]');
   const times = [];
   let last = await new Promise(requestAnimationFrame);
@@ -86,10 +86,10 @@ def _look(browser: Browser, address: Address, execution_id: str, tests: int) -> 
         page.goto(f"http://{address.host}:{address.port}/executions/{execution_id}")
         page.get_by_text(f"{SHARDS} of {tests:,} tests failed").first.wait_for()
         failures = page.evaluate(_NOW)
-        paint, scripts = page.evaluate(_PAINT), page.evaluate(_SCRIPTS)
+        paint, scripts = page.evaluate(PAINT), page.evaluate(SCRIPTS)
         page.get_by_role("tab", name="All tests").click()
         page.get_by_text(f"{tests:,} tests", exact=True).wait_for()
-        return Look(paint, failures, scripts, page.evaluate(_SCROLL))
+        return Look(paint, failures, scripts, page.evaluate(SCROLL))
     finally:
         context.close()
 
