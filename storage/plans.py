@@ -9,7 +9,7 @@ from asyncpg import Record
 from msgspec import Meta
 
 from orchestrator.executions.model import Execution
-from orchestrator.executions.plan import Deal, Plan, PlanMode, Unit
+from orchestrator.executions.plan import Deal, Plan, PlanMode, Unit, packed_set, unpacked_set
 from orchestrator.executions.planning import PlannedTest
 from storage.postgres import Connection
 
@@ -117,7 +117,7 @@ async def write_deals(connection: Connection, changed: Sequence[Execution]) -> N
     """Keep how far plans are worked off."""
     rows = [
         (
-            *(execution.execution_id, execution.tenant_id, _bytes(deal.reported), _bytes(deal.missing)),
+            *(execution.execution_id, execution.tenant_id, packed_set(deal.reported), packed_set(deal.missing)),
             msgspec.json.encode(msgspec.structs.replace(deal, reported=0, missing=0)).decode(),
         )
         for execution in changed
@@ -139,7 +139,7 @@ async def write_deals(connection: Connection, changed: Sequence[Execution]) -> N
 def deal_of(row: Record) -> Deal:
     """How far a plan is worked off, from a row of `deals`."""
     deal = _state.decode(row["state"])
-    return msgspec.structs.replace(deal, reported=_set(row["reported"]), missing=_set(row["missing"]))
+    return msgspec.structs.replace(deal, reported=unpacked_set(row["reported"]), missing=unpacked_set(row["missing"]))
 
 
 async def open_leases(connection: Connection, partition: int) -> dict[str, list[int]]:
@@ -150,11 +150,3 @@ async def open_leases(connection: Connection, partition: int) -> dict[str, list[
         partition,
     )
     return {row["execution_id"]: [lease.number for lease in _state.decode(row["state"]).leases] for row in rows}
-
-
-def _bytes(tests: int) -> bytes:
-    return tests.to_bytes((tests.bit_length() + 7) // 8, "little")
-
-
-def _set(content: bytes) -> int:
-    return int.from_bytes(content, "little")

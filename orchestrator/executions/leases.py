@@ -12,7 +12,18 @@ from math import inf
 import msgspec
 
 from orchestrator.executions.model import Shard
-from orchestrator.executions.plan import CAUTION, Deal, Lease, Plan, PlanMode, ShardDeal, is_open, open_tests
+from orchestrator.executions.plan import (
+    CAUTION,
+    Deal,
+    Lease,
+    Plan,
+    PlanMode,
+    ShardDeal,
+    is_open,
+    open_tests,
+    packed_set,
+    unpacked_set,
+)
 
 SHARE = 4
 """A batch takes one in `SHARE * shards` parts of what waits, so that batches shrink as the queue does."""
@@ -202,7 +213,7 @@ def listed(deal: Deal, shard: int, tests: int, unexpected: frozenset[int]) -> De
         tests: the set of planned tests that it reports.
         unexpected: fingerprints of others that are new.
     """
-    former = int.from_bytes(deal.shards[shard - 1].listed, "little")
+    former = unpacked_set(deal.shards[shard - 1].listed)
     dropped = former & ~tests
     number = dropped.bit_count()
     deal = msgspec.structs.replace(
@@ -213,9 +224,8 @@ def listed(deal: Deal, shard: int, tests: int, unexpected: frozenset[int]) -> De
     )
     counting = (former & tests) | (tests & ~deal.reported)
     deal = reported(deal, shard, tests, unexpected)
-    content = counting.to_bytes((counting.bit_length() + 7) // 8, "little")
-    after = msgspec.structs.replace(deal.shards[shard - 1], listed=content)
-    return msgspec.structs.replace(deal, shards=(*deal.shards[: shard - 1], after, *deal.shards[shard:]))
+    after = msgspec.structs.replace(deal.shards[shard - 1], listed=packed_set(counting))
+    return msgspec.structs.replace(deal, shards=_replaced(deal, shard, after))
 
 
 def closed(plan: Plan, deal: Deal, shard: int) -> Deal:
@@ -233,4 +243,8 @@ def _with_shard(deal: Deal, number: int, **more: int) -> tuple[ShardDeal, ...]:
     before = deal.shards[number - 1]
     # What a shard is missing another may report in the end, so that a count can fall at the wrong one of the two.
     after = msgspec.structs.replace(before, **{name: max(0, getattr(before, name) + by) for name, by in more.items()})
+    return _replaced(deal, number, after)
+
+
+def _replaced(deal: Deal, number: int, after: ShardDeal) -> tuple[ShardDeal, ...]:
     return (*deal.shards[: number - 1], after, *deal.shards[number:])

@@ -105,7 +105,7 @@ class ShardDeal(msgspec.Struct, frozen=True, gc=False, array_like=True, omit_def
     """What a shard has of the plan, in tests. In `queue` mode `planned` is what it has claimed so far.
 
     Attributes:
-        listed: the set of tests that count by its submission, which another one replaces; nothing where it streams.
+        listed: the packed set of tests that count by its submission, which another replaces; empty where it streams.
     """
 
     planned: int = 0
@@ -170,6 +170,16 @@ class Deal(msgspec.Struct, frozen=True, gc=False):
     def lease_in(self, shard: int) -> Lease | None:
         """The lease that holds a shard's seat."""
         return next((lease for lease in self.leases if lease.shard == shard), None)
+
+
+def packed_set(tests: int) -> bytes:
+    """A set of tests as it is kept."""
+    return tests.to_bytes((tests.bit_length() + 7) // 8, "little")
+
+
+def unpacked_set(content: bytes) -> int:
+    """The set that `packed_set` packed."""
+    return int.from_bytes(content, "little")
 
 
 def first_deal(plan: Plan) -> Deal:
