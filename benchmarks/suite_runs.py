@@ -142,7 +142,7 @@ def _run(commands: Sequence[Sequence[str]], suite: Path, server: Server) -> floa
     """
     address = server.address
     variables = {"TMS_URL": f"http://{address.host}:{address.port}", "TMS_TOKEN": address.token}
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("TMS_")}
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("TMS_", "PYTHON"))}
     began = time.monotonic()
     processes = [
         subprocess.Popen(  # noqa: S603 - commands of this module

@@ -14,10 +14,7 @@ ID = "exec_20250804000001"
 
 
 def collected(*node_ids: str, labels: tuple[str, ...] = ()) -> Manifest:
-    tests = []
-    for node_id in node_ids:
-        file, _, title = node_id.partition("::")
-        tests.append({"id": node_id, "file": file, "title": title or file, "labels": list(labels)})
+    tests = {node_id: list(labels) for node_id in node_ids}
     return Manifest.read({"tests": tests, "ready": [], "sizes": {}, "runnable": True})
 
 

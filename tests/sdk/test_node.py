@@ -311,8 +311,8 @@ def test_outer():
     ("environ", "words"),
     [
         ({"TMS_TOKEN": ""}, "No API token"),
-        ({"TMS_TOKEN": "another"}, "The token is not known"),
-        ({"TMS_URL": "ftp://x"}, "Not a server's address"),
+        ({"TMS_TOKEN": "another", "TMS_EXECUTION": ID}, "The token is not known"),
+        ({"TMS_URL": "ftp://x", "TMS_EXECUTION": ID}, "Not a server's address"),
         ({"TMS_EXECUTION": "exec_unknown"}, "There is no such execution"),
         ({"TMS_NODE_INDEX": "7"}, "TMS_NODE_INDEX counts from 0"),
     ],

@@ -116,6 +116,7 @@ class Assignment:
         self.seat = claim["shardId"] or self.seat
         if claim["state"] == "leased":
             self.lease = self._last = manifest.lease(claim, is_whole=self._is_fixed and not self.is_queue)
+            self.outbox.repeat(claim["tests"], self.lease.lease_id, self.lease.shard_id)
         elif claim["state"] == "cancelled":
             self.cancel(claim["reason"])
         if self._last is not None and claim["state"] != "wait":

@@ -6,14 +6,16 @@ so needs no network, no thread and no HTTP client: what a test does to any of th
 
 In the journal: `{"start": id}` a test begins · `{"test": {"id", …}}` it has ended.
 
-On the socket from pytest: `{"hello": {"pid", "distributed", "journal"}}` · `{"manifest": {"tests": [{"id", "file",
-"title", "labels"}], "sizes": {file: bytes}, "ready": [record], "runnable"}}` what was collected; `ready` are files that
-failed or were skipped as a whole · `{"select": …}` the same from a worker of pytest-xdist · `{"want": true}` the next
-lease, please · `{"term": true}` SIGTERM came · `{"finish": {"code", "interrupted"}}` all has been told.
+On the socket from pytest: `{"hello": {"pid", "distributed", "journal"}}` · `{"manifest": {"tests": {id: [label]},
+"sizes": {file: bytes}, "ready": [record], "runnable", "ahead"}}` what was collected; `ready` are files that failed or
+were skipped as a whole; `ahead`: all of it is being run already · `{"select": …}` the same from a worker of
+pytest-xdist · `{"want": true}` the next lease, please · `{"term": true}` SIGTERM came · `{"finish": {"code",
+"interrupted"}}` all has been told.
 
-On the socket to pytest: `{"lease": {"id", "tests", "quarantined", "last"}}` · `{"done": true}` nothing more will come ·
-`{"abandon": lease}` others have its tests · `{"stop": reason}` · `{"refused": reason}` · `{"said": words}` for the user
-· `{"end": code}` everything is delivered or kept; exit with this code.
+On the socket to pytest: `{"lease": {"id", "tests", "quarantined", "last"}}` · `{"leased": {"id", "quarantined"}}` what
+was begun ahead has a lease now, or will get none so soon · `{"done": true}` nothing more will come · `{"abandon":
+lease}` others have its tests · `{"stop": reason}` · `{"refused": reason}` · `{"said": words}` for the user · `{"end":
+code}` everything is delivered or kept; exit with this code.
 
 Loaded into test processes: it imports next to nothing.
 """

@@ -11,6 +11,7 @@ from typing import NoReturn
 from rich.console import Console
 from rich.text import Text
 
+import tms_sdk.lean  # noqa: F401 - before anything imports httpx
 from tms_sdk import __version__, artifacts_command, helptexts
 from tms_sdk.client import TMSClient
 from tms_sdk.errors import ReportError, ReportsRejected, TMSError, UsageError, is_away
@@ -22,7 +23,6 @@ from tms_sdk.send import send
 from tms_sdk.settings import DEFAULT_URL, SPOOL, Settings
 from tms_sdk.upload import Target, upload
 from tms_sdk.verdict import ExitCode
-from tms_sdk.watch import watch
 
 SUITES = ("smoke", "regression", "api", "ui", "all")
 ENVIRONMENTS = ("dev", "staging", "production")
@@ -239,6 +239,8 @@ def _send(options: argparse.Namespace) -> int:
 
 
 def _watch(options: argparse.Namespace) -> int:
+    from tms_sdk.watch import watch  # noqa: PLC0415 - websockets and asyncio, which no other command waits for
+
     return watch(options.url, options.token, options.execution, Console())
 
 

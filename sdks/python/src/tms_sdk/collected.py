@@ -1,11 +1,12 @@
 """What pytest has collected, as a runner is told of it."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tms_sdk.records import Record, record
+from tms_sdk.records import Record, file_of, record, title_of
 
 # pytest's own marks steer a test; they say nothing about it.
 _STEERING_MARKS = frozenset({"filterwarnings", "parametrize", "skip", "skipif", "usefixtures", "xfail"})
@@ -16,20 +17,18 @@ def manifest(config: pytest.Config, items: list[pytest.Item], ready: list[Record
 
     A test that was collected more than once is listed once.
     """
-    tests: dict[str, dict[str, Any]] = {}
-    inherited: dict[pytest.Collector | None, frozenset[str]] = {}
+    tests: dict[str, list[str]] = {}
+    inherited: dict[pytest.Collector | None, list[str]] = {}
     for item in items if runnable else []:
-        nodeid = item.nodeid
+        nodeid, parent = item.nodeid, item.parent
+        if parent not in inherited:
+            inherited[parent] = _labels(parent.iter_markers()) if parent is not None else []
         if nodeid not in tests:
-            file, title = file_of(nodeid), title_of(nodeid)
-            parent = item.parent
-            if parent not in inherited:
-                inherited[parent] = frozenset(mark.name for mark in parent.iter_markers()) if parent else frozenset()
-            marks = inherited[parent].union(mark.name for mark in item.own_markers) - _STEERING_MARKS
-            tests[nodeid] = {"id": nodeid, "file": file, "title": title, "labels": sorted(marks)}
-    files = {test["file"] for test in tests.values()}
+            own = _labels(item.own_markers)
+            tests[nodeid] = sorted({*inherited[parent], *own}) if own else inherited[parent]
+    files = set(map(file_of, tests))
     return {
-        "tests": list(tests.values()),
+        "tests": tests,
         "sizes": {file: size for file in files if (size := _size(config.rootpath / file))},
         "ready": ready,
         "runnable": runnable,
@@ -46,14 +45,8 @@ def collect_record(report: pytest.CollectReport) -> Record:
     )
 
 
-def file_of(nodeid: str) -> str:
-    """Return a node's file, relative to pytest's rootdir, with forward slashes."""
-    return nodeid.partition("::")[0]
-
-
-def title_of(nodeid: str) -> str:
-    """Return a node's name within its file, such as `TestLogin::test_works[admin]`; a whole file is its own title."""
-    return nodeid.partition("::")[2] or nodeid or "(root)"
+def _labels(marks: Iterable[pytest.Mark]) -> list[str]:
+    return sorted({mark.name for mark in marks} - _STEERING_MARKS)
 
 
 def _size(file: Path) -> int:

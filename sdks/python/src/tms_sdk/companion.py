@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+from tms_sdk.errors import UsageError
+from tms_sdk.share import node_of
+
 # Longer paths are refused as names of Unix sockets.
 _LONGEST_PATH = 100
 # A node that runs as many workers as it can find does not need more.
@@ -27,9 +30,11 @@ class Companion:
 
     Attributes:
         socket: where it listens.
+        is_only: whether its pytest shares its tests with nobody, so that it runs all of them, in its own order.
     """
 
     socket: str
+    is_only: bool
     _folder: str
     _process: "subprocess.Popen[bytes]"
 
@@ -60,12 +65,23 @@ class Companion:
                 stderr=log,
                 start_new_session=True,
             )
-        return cls(path, folder, process)
+        return cls(path, _is_only(config, orders), folder, process)
 
     def wait(self) -> None:
         """Wait for its end, which follows ours."""
         self._process.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _is_only(config: pytest.Config, orders: dict[str, Any]) -> bool:
+    is_shared = orders["execution"] is not None or getattr(config.option, "dist", "no") != "no"
+    is_choosy = orders["rerun"] is not None or orders["shard"] is not None or orders["order"] != "duration"
+    if is_shared or is_choosy or not os.environ.get("TMS_TOKEN"):
+        return False
+    try:
+        return node_of(os.environ).total == 1
+    except UsageError:  # which the companion tells
+        return False
 
 
 def _options(config: pytest.Config) -> dict[str, Any]:

@@ -51,7 +51,8 @@ class Inbox:
     def _read_journal(self) -> None:
         if self._journal is not None and self._pytest is not None:
             *lines, self._rest = (self._rest + self._journal.read()).split(b"\n")
-            self._ready.extend((self._pytest, json.loads(line)) for line in lines)
+            told = json.loads(b"[" + b",".join(lines) + b"]")
+            self._ready.extend((self._pytest, line) for line in told)
 
     def refuse(self, reason: str) -> None:
         """Answer whoever asks with why nothing can be done, until pytest is gone."""
@@ -60,7 +61,7 @@ class Inbox:
             channel, line = self._lines.get()
             if "hello" in line:
                 pytest = channel
-            elif not line.keys().isdisjoint({"want", "select"}):
+            elif not line.keys().isdisjoint({"want", "select"}) or line.get("manifest", {}).get("ahead"):
                 channel.send({"refused": reason})
             elif "finish" in line:
                 channel.send({"end": line["finish"]["code"]})

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tms_sdk.records import Record, clean, usable_name
+from tms_sdk.records import Record, clean, file_of, title_of, usable_name
 from tms_sdk.wire import Claim, ClaimedTest, Mode, TestName, UnitOrder
 
 ORDERS: Mapping[str, UnitOrder] = {"duration": "duration", "failed-first": "failedFirst"}
@@ -61,7 +61,7 @@ class Manifest:
     """What pytest has collected, by pytest's node ids. The server knows tests by their names only.
 
     Attributes:
-        tests: by id, as pytest told them: `file`, `title`, `labels`.
+        tests: by id: `file`, `title`, `labels`.
         ready: by id, results that were there before anything was run: files that failed or were skipped as a whole.
         sizes: bytes of each file.
         runnable: whether pytest would run the tests.
@@ -81,7 +81,10 @@ class Manifest:
     def read(cls, told: Mapping[str, Any]) -> "Manifest":
         """Read pytest's line."""
         ready = {_id(record): record for record in told["ready"]}
-        tests = {test["id"]: test for test in told["tests"]}
+        tests: dict[str, dict[str, Any]] = {
+            test_id: {"file": file_of(test_id), "title": title_of(test_id), "labels": labels}
+            for test_id, labels in told["tests"].items()
+        }
         for test_id, record in ready.items():
             tests[test_id] = {"file": record["file"], "title": record["title"], "labels": []}
         return cls(tests, ready, told["sizes"], told["runnable"])

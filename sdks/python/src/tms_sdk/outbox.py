@@ -2,17 +2,19 @@
 
 import uuid
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from tms_sdk.client import TMSClient
 from tms_sdk.errors import ApiError, is_away
+from tms_sdk.manifest import Name
 from tms_sdk.records import Record
 from tms_sdk.spool import Batch, Spool
-from tms_sdk.wire import Order, Streamed
+from tms_sdk.wire import ClaimedTest, Order, Streamed
 
-# The server takes 1,000 tests a request; errors make some large.
-_BATCH_TESTS = 500
+# The server takes no more tests in a request; errors make some large.
+_BATCH_TESTS = 1_000
 _BATCH_CHARACTERS = 1_000_000
 
 
@@ -52,6 +54,7 @@ class Outbox:
         self._spool = spool
         self._batches: deque[Batch] = deque()
         self._characters = 0
+        self._late: dict[Name, Record] = {}
 
     def __len__(self) -> int:
         """How many results wait."""
@@ -77,6 +80,11 @@ class Outbox:
         """Take batches of a former run."""
         self._batches.extend(batches)
 
+    @property
+    def has_late(self) -> bool:
+        """Whether some came too late for their lease, and have not been reported under another one."""
+        return bool(self._late)
+
     def has_unleased(self) -> bool:
         """Tell whether results wait for a lease."""
         return any(batch.lease_id is None for batch in self._batches)
@@ -86,6 +94,14 @@ class Outbox:
         for batch in self._batches:
             if batch.lease_id is None:
                 batch.lease_id, batch.shard_id = lease_id, shard_id
+
+    def repeat(self, tests: Iterable[ClaimedTest], lease_id: str, shard_id: str) -> None:
+        """Report what came too late for its lease, now that the same tests are this runner's again."""
+        for test in tests:
+            record = self._late.pop((test["file"], test["title"]), None)
+            if record is not None:
+                self.tally.late -= 1
+                self.add(record, lease_id, shard_id)
 
     def send(self, execution_id: str) -> dict[str, Order]:
         """Send what has a lease; return the last order for each. What the server refuses is left out, and tallied.
@@ -114,6 +130,9 @@ class Outbox:
         key = f"{batch.key}.{lease_id}"
         answer = self._client.stream_tests(execution_id, shard_id, lease_id, self._runner_id, batch.tests, key=key)
         self.tally.add(batch, answer)
+        for test, told in zip(batch.tests, answer["records"], strict=False):
+            if told.get("outcome") == "late":
+                self._late[test["file"], test["title"]] = test
         return answer
 
     def keep(self) -> None:

@@ -100,10 +100,12 @@ class Node:
         self._channel: Channel
         self._bell: Channel
         self._journal: Journal
-        self._items: dict[str, list[pytest.Item]] = {}
-        self._left: dict[str, int] = {}
+        self._items: dict[str, pytest.Item] = {}
+        self._again: dict[str, list[pytest.Item]] = {}
         self._ready: list[Record] = []
         self._last: pytest.Item | None = None
+        self._lease_id = ""
+        self._orders: list[dict[str, Any]] = []
         self._look_at = 0.0
         self._running = False
         self._interrupted = False
@@ -124,6 +126,8 @@ class Node:
         path = f"{self._socket}.journal"
         self._journal = Journal(path)
         self._channel.send({"hello": {"pid": os.getpid(), "distributed": self._distributed, "journal": path}})
+        if self._distributed:
+            self._config.pluginmanager.register(_Controller(self._attempts, self._journal), "tms-controller")
         if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
             signal.signal(signal.SIGTERM, lambda number, frame: self._terminate(session, number, frame))
 
@@ -158,19 +162,29 @@ class Node:
         runnable = not session.testsfailed or self._config.option.continue_on_collection_errors
         if not (session.items or self._ready):
             return None
-        self._channel.send({"manifest": manifest(self._config, session.items, self._ready, runnable=runnable)})
+        ahead = runnable and self._companion is not None and self._companion.is_only
+        self._channel.send({"manifest": self._manifest(session, runnable=runnable, ahead=ahead)})
         if not runnable:
             return None
         for item in session.items:
-            self._items.setdefault(item.nodeid, []).append(item)
+            # Few are collected twice. A list for each test would be five thousand more objects for Python's collector.
+            if self._items.setdefault(item.nodeid, item) is not item:
+                self._again.setdefault(item.nodeid, []).append(item)
         try:
+            if ahead:
+                self._quarantine.expect(self._learn)
+                self._run(session, {"id": "", "tests": list(self._items), "last": True})
             while lease := self._next_lease(session):
+                self._quarantine.add(lease["quarantined"])
                 self._run(session, lease)
         except Closed:
             if self._channel.is_ours:
                 self._run_unheard(session)
         self._tear_down(session, None)
         return True
+
+    def _manifest(self, session: pytest.Session, *, runnable: bool, ahead: bool) -> dict[str, Any]:
+        return {**manifest(self._config, session.items, self._ready, runnable=runnable), "ahead": ahead}
 
     def _next_lease(self, session: pytest.Session) -> dict[str, Any] | None:
         self._journal.flush()
@@ -182,40 +196,70 @@ class Node:
                     return lease
                 case {"done": _}:
                     return None
-                case {"stop": str(reason)}:
-                    raise session.Interrupted(reason)
-                case {"refused": str(reason)}:
-                    raise pytest.UsageError(reason)
-                case {"said": str(words)}:
-                    self._say(words)
+                case _:
+                    self._obey(session, answer)
 
     def _run(self, session: pytest.Session, lease: dict[str, Any]) -> None:
-        items = [item for nodeid in lease["tests"] for item in self._items.get(nodeid, [])]
-        self._quarantine.add(lease["quarantined"])
+        nodeids = [nodeid for nodeid in lease["tests"] if nodeid in self._items]
+        items = [item for nodeid in nodeids for item in (self._items[nodeid], *self._again.get(nodeid, ()))]
+        self._lease_id = lease["id"]
         following: list[pytest.Item | None] = [*items[1:], None if lease["last"] else self._elsewhere(session)]
         for item, next_item in zip(items, following, strict=True) if items else ():
-            self._last = item
-            if twice := self._items.pop(item.nodeid, []):
-                self._left[item.nodeid] = len(twice)
+            self._last, nodeid = item, item.nodeid
+            self._items.pop(nodeid, None)
+            self._attempts.begin(nodeid)
+            self._journal.start(nodeid)
             self._running = True
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=next_item)
             self._running = False
+            if next_item is None or next_item.nodeid != nodeid:  # one that was collected twice goes on
+                self._tell(nodeid)
             if session.shouldfail:
                 raise session.Failed(session.shouldfail)
             if session.shouldstop:
                 raise session.Interrupted(session.shouldstop)
-            if (order := self._order()) is not None:
-                match order:
-                    case {"stop": str(reason)}:
-                        raise session.Interrupted(reason)
-                    case {"abandon": str(lease_id)} if lease_id == lease["id"]:
-                        self._tear_down(session, self._elsewhere(session))
-                        return
-                    case {"said": str(words)}:
-                        self._say(words)
+            if (order := self._order()) is None:
+                continue
+            if order == {"abandon": self._lease_id}:
+                self._tear_down(session, self._elsewhere(session))
+                return
+            self._obey(session, order)
+
+    def _obey(self, session: pytest.Session, order: dict[str, Any]) -> None:
+        match order:
+            case {"stop": str(reason)}:
+                raise session.Interrupted(reason)
+            case {"refused": str(reason)}:
+                raise pytest.UsageError(reason)
+            case {"leased": dict(leased)}:
+                self._hear(leased)
+            case {"said": str(words)}:
+                self._say(words)
+
+    def _hear(self, leased: dict[str, Any]) -> None:
+        """Take in the lease of what was begun ahead."""
+        self._lease_id = leased["id"]
+        self._quarantine.add(leased["quarantined"])
+
+    def _learn(self) -> None:
+        """A test has failed: wait until it is known which ones are in quarantine, or that nobody will tell."""
+        try:
+            order = self._channel.receive()
+            while "said" in order:
+                self._say(order["said"])
+                order = self._channel.receive()
+        except Closed:
+            order = {}
+        if "leased" in order:
+            self._hear(order["leased"])
+        else:
+            self._quarantine.add([])
+            self._orders.append(order)
 
     def _order(self) -> dict[str, Any] | None:
         """Return what the runner has said meanwhile; looked for now and then, since it costs a system call."""
+        if self._orders:
+            return self._orders.pop()
         now = monotonic()
         if now < self._look_at:
             return None
@@ -229,8 +273,7 @@ class Node:
     def _run_unheard(self, session: pytest.Session) -> None:
         """Run all that is left: a test that nobody reports is better than one that nobody ran."""
         self._say("tms: the runner beside pytest has died; the rest of the tests is run, and not reported")
-        everything = {"id": "", "tests": list(self._items), "quarantined": [], "last": True}
-        self._run(session, everything)
+        self._run(session, {"id": "", "tests": list(self._items), "last": True})
 
     def _tear_down(self, session: pytest.Session, next_item: pytest.Item | None) -> None:
         """Tear down what was kept for a test that does not come. An error is one of the last test, as in pytest."""
@@ -254,36 +297,13 @@ class Node:
         if (report.failed or report.skipped) and not self._distributed:
             self._ready.append(collect_record(report))
 
-    def pytest_runtest_logstart(self, nodeid: str) -> None:
-        """Name the test that begins, so that a process that dies in it leaves its name."""
-        self._attempts.begin(nodeid)
-        self._journal.start(nodeid)
-
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take in one phase of a test."""
         self._attempts.add(report)
-        # xdist's report of a test whose worker died: nothing follows it.
-        if str(report.when) == "???":
-            self._tell(report.nodeid)
-
-    def pytest_runtest_logfinish(self, nodeid: str) -> None:
-        """Tell a test that has ended; one that is run again, or was collected twice, goes on."""
-        if self._attempts.goes_on(nodeid):
-            return
-        left = self._left.get(nodeid, 1) - 1
-        if left:
-            self._left[nodeid] = left
-        else:
-            self._left.pop(nodeid, None)
-            self._tell(nodeid)
 
     def _tell(self, nodeid: str) -> None:
         ended = self._attempts.end(nodeid)
-        if ended is None:
-            return
-        if self._distributed:
-            self._journal.write(nodeid, ended)
-        else:
+        if ended is not None:
             self._journal.hold(nodeid, ended)  # the next test's start follows at once
 
     # Ending
@@ -309,7 +329,12 @@ class Node:
         is_ours = self._channel.is_ours
         self._channel.close()
         self._bell.close()
-        if self._companion is not None and is_ours:
+        if not is_ours:
+            self._companion = None
+
+    def pytest_unconfigure(self) -> None:
+        """Wait for the companion, which has had the time to end meanwhile."""
+        if self._companion is not None:
             self._companion.wait()
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -325,6 +350,35 @@ class Node:
         else:
             reporter.ensure_newline()
             reporter.write_line(words)
+
+
+class _Controller:
+    """The process that starts the workers of pytest-xdist: it hears when a test of theirs begins and ends."""
+
+    def __init__(self, attempts: Attempts, journal: Journal) -> None:
+        self._attempts = attempts
+        self._journal = journal
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Name the test that begins, so that a process that dies in it leaves its name."""
+        self._attempts.begin(nodeid)
+        self._journal.start(nodeid)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Tell a test whose worker has died: nothing follows its report."""
+        if str(report.when) == "???":
+            self._tell(report.nodeid)
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        """Tell a test that has ended; one that is run again goes on."""
+        if not self._attempts.goes_on(nodeid):
+            self._tell(nodeid)
+
+    def _tell(self, nodeid: str) -> None:
+        ended = self._attempts.end(nodeid)
+        if ended is not None:
+            self._journal.write(nodeid, ended)
 
 
 class WorkerPart:
@@ -345,7 +399,7 @@ class WorkerPart:
         """Drop the tests of other shards, when everybody else has had a say."""
         yield
         channel = Channel.connect(self._config.workerinput["tms_socket"])  # type: ignore[attr-defined] # set by xdist
-        channel.send({"select": manifest(self._config, items, self._ready, runnable=True)})
+        channel.send({"select": {**manifest(self._config, items, self._ready, runnable=True), "ahead": False}})
         try:
             match channel.receive():
                 case {"lease": {"tests": list(tests), "quarantined": list(quarantined)}}:

@@ -113,6 +113,16 @@ def usable_name(text: str) -> str:
     return f"{name[: LONGEST_NAME - _DIGEST_CHARACTERS - 1]}…{digest}"
 
 
+def file_of(nodeid: str) -> str:
+    """Return the file of a pytest node, relative to pytest's rootdir, with forward slashes."""
+    return nodeid.partition("::")[0]
+
+
+def title_of(nodeid: str) -> str:
+    """Return a pytest node's name in its file, such as `TestLogin::test_works[admin]`; a whole file's is the file's."""
+    return nodeid.partition("::")[2] or nodeid or "(root)"
+
+
 def shorten(error: str) -> str:
     """Cut the middle out of a long error text: what was called is at its head, what went wrong at its tail."""
     left_out = len(error) - ERROR_HEAD - ERROR_TAIL

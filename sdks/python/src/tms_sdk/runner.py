@@ -3,7 +3,7 @@
 import socket
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
@@ -14,7 +14,7 @@ from tms_sdk.channel import Channel
 from tms_sdk.errors import ApiError, TMSError, is_away
 from tms_sdk.host import Host
 from tms_sdk.inbox import Inbox
-from tms_sdk.manifest import Manifest
+from tms_sdk.manifest import Lease, Manifest
 from tms_sdk.records import Record, timestamp
 from tms_sdk.retry import Patience, Retry
 from tms_sdk.share import Node
@@ -32,6 +32,7 @@ _BEATS = 4
 # How long a test may go on after SIGTERM, or after the server's word to stop.
 _GRACE_SECONDS = 5.0
 _LOOK_SECONDS = 0.1
+_END_SECONDS = 0.01
 _LAST_WORDS_SECONDS = 1.0
 
 
@@ -58,11 +59,11 @@ class Runner:
         self._pid = 0
         self._distributed = False
         self._suite = Suite(self._add)
-        self._falls_short = False
+        self._is_only = self._falls_short = self._turned_away = False
         self._asking: list[Channel] = []
         self._answer: dict[str, Any] | None = None
         self._patience = patience
-        self._alone = self._is_back = False
+        self._ahead = self._alone = self._is_back = False
         self._look_at = self._ask_at = self._report_at = self._beat_at = 0.0
         self._interrupt_at: float | None = None
         self._finish: dict[str, Any] | None = None
@@ -135,6 +136,9 @@ class Runner:
             manifest = self._suite.manifest = Manifest.read(told)
             files = {test["file"] for test in manifest.tests.values()}
             self._host.tell({"collected": len(manifest.tests), "files": len(files)})
+            if told["ahead"]:
+                self._is_only = self._ahead = True
+                self._begin(self._suite.settle(manifest.tests))
 
     def _add(self, made: Record) -> None:
         self._assignment.add(made, leased=not self._alone)
@@ -157,7 +161,9 @@ class Runner:
         assignment, lease = self._assignment, self._assignment.lease
         self._report_at = now + _REPORT_SECONDS
         try:
-            if self._alone:
+            if self._ahead and self._suite.manifest is not None:
+                self._catch_up(self._suite.manifest, now)
+            elif self._alone:
                 if not (self._distributed or self._is_back):
                     self._come_back()
             elif len(assignment.outbox):
@@ -167,7 +173,7 @@ class Runner:
                 assignment.heartbeat()
                 self._hear(now)
         except TMSError as error:
-            self._meet(error, now)
+            (self._fall_behind if self._ahead else self._meet)(error, now)
             self._report_at = now + max(_REPORT_SECONDS, self._patience.delay())
         if assignment.reason is not None:
             self._stop(assignment.reason, now)
@@ -227,6 +233,8 @@ class Runner:
             for channel in self._asking:
                 channel.send(self._answer)
             self._asking = []
+            if "done" in self._answer:
+                self._report_at = now  # while pytest takes down what it has set up
 
     def _ask(self, manifest: Manifest, now: float) -> dict[str, Any] | None:
         """Ask the server what to run; None where it has nothing yet."""
@@ -237,14 +245,14 @@ class Runner:
                 if self._assignment.lease is not None:
                     self._suite.settle(self._assignment.lease.tests)
             return {"done": True}
-        while True:
+        while not self._has_run_all(manifest):
             if not self._is_back:
                 claim = self._assignment.claim(manifest)
                 self._hear(now)
                 if claim["state"] == "wait":
                     self._ask_at = now + float(claim["retryAfter"] or 1.0)
                     return None
-            self._alone = self._is_back = False
+            self._ahead = self._alone = self._is_back = False
             lease = self._assignment.lease
             if lease is None:
                 return {"done": True}
@@ -253,14 +261,50 @@ class Runner:
                 self._add(differs.not_run(name, socket.gethostname()))
             if tests := self._suite.settle(lease.tests):
                 return self._lease(tests, lease.quarantined, lease_id=lease.lease_id, last=lease.last)
+        return {"done": True}
+
+    def _has_run_all(self, manifest: Manifest) -> bool:
+        """Tell whether nothing is left to ask for, since nobody else has a part in the execution."""
+        is_counted = self._assignment.lease is not None and not self._assignment.outbox.has_late
+        return self._is_only and is_counted and not self._suite.left(manifest.tests)
 
     def _lease(self, tests: list[str], quarantined: list[str], *, lease_id: str, last: bool) -> dict[str, Any]:
-        plan, manifest = self._assignment.plan, self._suite.manifest
-        if plan is not None and manifest is not None:  # what it says holds for tests that are run without a lease, too
-            quarantined = [*quarantined, *manifest.ids(plan.get("quarantined", []))]
+        self._begin(tests)
+        return {"lease": {"id": lease_id, "tests": tests, "quarantined": self._quarantined(quarantined), "last": last}}
+
+    def _begin(self, tests: list[str]) -> None:
         self._began = self._began or datetime.now(UTC)
         self._host.tell({"lease": len(tests)})
-        return {"lease": {"id": lease_id, "tests": tests, "quarantined": quarantined, "last": last}}
+
+    def _quarantined(self, leased: list[str]) -> list[str]:
+        """Return the tests whose failures do not count: the lease's and the plan's, which some run without a lease."""
+        plan, manifest = self._assignment.plan, self._suite.manifest
+        return leased if plan is None or manifest is None else [*leased, *manifest.ids(plan.get("quarantined", []))]
+
+    def _catch_up(self, manifest: Manifest, now: float) -> None:
+        """Get the lease for what is being run, and tell pytest what it does not know yet."""
+        self._enter(manifest)
+        self._assignment.claim(manifest)
+        self._ahead = False
+        self._hear(now)
+        self._send_leased(self._assignment.lease)
+
+    def _fall_behind(self, error: TMSError, now: float) -> None:
+        """Decide what becomes of a process that has begun without a lease, and does not get one."""
+        if not self._is_away(error):
+            self._ahead = False
+            self._answer = self._turn_away(error)
+            if self._answer is not None:
+                self._send(self._answer)
+            return
+        self._meet(error, now)
+        if self._patience.is_over(now):
+            self._be_alone(error)
+            self._send_leased(None)
+
+    def _send_leased(self, lease: Lease | None) -> None:
+        lease_id, quarantined = ("", []) if lease is None else (lease.lease_id, lease.quarantined)
+        self._send({"leased": {"id": lease_id, "quarantined": self._quarantined(quarantined)}})
 
     def _enter(self, manifest: Manifest) -> Plan:
         """Agree on a plan; what this process does not have in common with it is told once."""
@@ -285,15 +329,7 @@ class Runner:
     def _answer_without(self, error: TMSError, now: float) -> dict[str, Any] | None:
         """Decide what to do without an answer: wait a while, then run an own share; None while waiting."""
         if not self._is_away(error):
-            if (
-                isinstance(error, ApiError)
-                and error.status == HTTPStatus.CONFLICT
-                and self._assignment.plan is not None
-            ):
-                self._assignment.cancel(error.message)
-                return None
-            self.refused = True
-            return {"refused": str(error)}
+            return self._turn_away(error)
         self._patience.fail(now)
         self._keep()
         if self._alone:
@@ -301,16 +337,26 @@ class Runner:
         if not self._patience.is_over(now):
             self._ask_at = now + self._patience.delay()
             return None
-        return self._go_alone(error)
+        rest = self._be_alone(error)
+        return self._lease(self._suite.settle(rest), [], lease_id="", last=True)
 
-    def _go_alone(self, error: TMSError) -> dict[str, Any]:
+    def _turn_away(self, error: TMSError) -> dict[str, Any] | None:
+        """Answer for a server that does not want this process; None where it is only that the execution has ended."""
+        has_plan = self._assignment.plan is not None
+        if has_plan and isinstance(error, ApiError) and error.status == HTTPStatus.CONFLICT:
+            self._assignment.cancel(error.message)
+            return None
+        self.refused = self._turned_away = True
+        return {"refused": str(error)}
+
+    def _be_alone(self, error: TMSError) -> list[str]:
         """Choose what this node runs by itself: of all that it does not know to be done, its share."""
-        self._alone, self._is_back = True, False
+        self._ahead, self._alone, self._is_back = False, True, False
         rest = self._suite.share(self._node)
         share = f", share {self._node.index + 1} of {self._node.total}" if self._node.total > 1 else ""
         reason = str(error).splitlines()[0]
         self._say(f"the server is away; {len(rest)} tests are run without it{share}. {reason}")
-        return self._lease(self._suite.settle(rest), [], lease_id="", last=True)
+        return rest
 
     def _come_back(self) -> None:
         """Look whether the server is back; if so, pytest asks again, and gets what the server has for it."""
@@ -343,12 +389,13 @@ class Runner:
             self._settle(self._assignment.deliver)
             self._send({"end": code})
             while (seen := self._host.death()) is None:
-                time.sleep(_LOOK_SECONDS)
+                time.sleep(_END_SECONDS)
             death = seen
         self._suite.told.finished = bool(finish)
         verdict = self.verdict = judge(self._assignment.seat or "?", self._suite.told, death)
         interrupted = bool(finish.get("interrupted"))
-        if not interrupted and self._assignment.reason is None and self._assignment.has_had_tests:
+        has_had_tests = self._assignment.has_had_tests or self._is_only
+        if not interrupted and self._assignment.reason is None and has_had_tests:
             for made in verdict.tests:
                 self._add(made)
         end = {
@@ -366,24 +413,31 @@ class Runner:
 
     def _own_code(self, code: int | None) -> int | None:
         """Return what pytest's exit code comes to for what this process had to do."""
-        if self._suite.manifest is None:
+        if self._suite.manifest is None or self._turned_away:
             return code
         if code == ExitCode.NO_TESTS and not self._suite.has_run:
             code = ExitCode.OK  # others had all of it
-        lease = self._assignment.lease
-        if code == ExitCode.OK and lease is not None and not self._alone and (left := self._suite.left(lease.tests)):
+        if code == ExitCode.OK and (left := self._suite.left(self._owed(self._suite.manifest))):
             self._falls_short = True
             self._say(f"{len(left)} tests were not run, though pytest ended well: {left[0]}")
         return ExitCode.TESTS_FAILED if code == ExitCode.OK and self._falls_short else code
+
+    def _owed(self, manifest: Manifest) -> Iterable[str]:
+        """Return the tests that nobody but this process will run, as far as it knows."""
+        lease = self._assignment.lease
+        if self._is_only:
+            return manifest.tests
+        return lease.tests if lease is not None and not self._alone else []
 
     def _last_code(self, code: int | None) -> int | None:
         """Return the exit code; a node whose tests are all well has the execution's verdict instead, once it is there.
 
         So whoever ends the execution tells of it, and a node that is started again cannot turn a failed build green.
+        Where nobody else has a part in it, both are the same.
         """
         assignment = self._assignment
         is_told = assignment.plan is not None and assignment.reason is None and not len(assignment.outbox)
-        if code != ExitCode.OK or not is_told:
+        if code != ExitCode.OK or not is_told or self._is_only:
             return code
         try:
             where = assignment.failed_at()
@@ -407,9 +461,13 @@ class Runner:
     def _part(self, verdict: Verdict, end: dict[str, Any], *, interrupted: bool) -> None:
         """Report what is left, and leave: close the shard, or leave it to others."""
         assignment, manifest = self._assignment, self._suite.manifest
-        if manifest is None or assignment.reason is not None or (assignment.plan is None and not self._suite.has_run):
+        if self._turned_away:
+            self._host.abort()
             return
-        if self._alone:
+        has_begun = assignment.plan is not None or self._suite.has_run or (self._is_only and not interrupted)
+        if manifest is None or assignment.reason is not None or not has_begun:
+            return
+        if self._alone or self._ahead:
             self._reconcile(manifest)
         assignment.deliver()
         if interrupted:
@@ -438,7 +496,7 @@ class Runner:
                 break
         self._assignment.deliver()
         self._assignment.hand_back()
-        self._alone = False
+        self._ahead = self._alone = False
 
     def _metadata(self, verdict: Verdict) -> dict[str, Any]:
         ended = datetime.now(UTC)
@@ -462,5 +520,5 @@ class Runner:
         for reason in outbox.tally.refused:
             self.refused = True
             self._say(f"a result is not on the server: {reason}")
-        if len(outbox):
+        if len(outbox) and self._spool.is_open:
             self._say(f"{len(outbox)} results wait in {self._spool.path.parent}: `tms send` delivers them")

@@ -55,6 +55,11 @@ class Spool:
         self.run: dict[str, Any] = {"runnerId": runner_id}
         self._file: IO[bytes] | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a file."""
+        return self._file is not None
+
     def write(self, line: dict[str, Any]) -> None:
         """Add a line; it is on disk when this returns.
 

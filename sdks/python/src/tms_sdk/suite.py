@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from tms_sdk.manifest import Manifest
-from tms_sdk.records import Record, record
+from tms_sdk.records import Record, file_of, record, title_of
 from tms_sdk.share import Node
 from tms_sdk.verdict import Told
 
@@ -39,9 +39,8 @@ class Suite:
         """Take in a test that has ended, as `tms_sdk.channel` has it."""
         test_id = test.pop("id")
         self.told.running.pop(test_id, None)
-        file, _, title = test_id.partition("::")
         known = self.manifest.tests.get(test_id) if self.manifest is not None else None
-        name = known or {"file": file, "title": title or test_id, "labels": []}
+        name = known or {"file": file_of(test_id), "title": title_of(test_id), "labels": []}
         self._ran.add(test_id)
         self._report(record(file=name["file"], title=name["title"], tags=name["labels"], **test))
 
