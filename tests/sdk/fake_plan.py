@@ -40,6 +40,8 @@ class Plan:
         quarantined: names of tests to mark so.
         wanted: what a rerun may plan; None for all.
         left_out: what it did not.
+        wait_seconds: after which whoever gets nothing asks again.
+        waits: these seconds, as often as somebody was told.
     """
 
     body: dict[str, Any]
@@ -56,6 +58,8 @@ class Plan:
     late: list[Test] = field(default_factory=list)
     unexpected: int = 0
     runners: dict[str, str] = field(default_factory=dict)
+    wait_seconds: float = 0.05
+    waits: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         check(self.body)
@@ -113,7 +117,7 @@ class Plan:
         if done is not None:
             self.end(done, runner_id, "missing")
         if asked is not None and self._holder(asked) not in {None, runner_id}:
-            return nothing("wait" if self.unsettled() else "done") | {"retryAfter": 0.05}
+            return self._nothing(waits=self.unsettled() > 0)
         shard_id = asked or self.runners.get(runner_id) or self._free_shard()
         self.runners[runner_id] = shard_id
         held = [lease for lease in self.leases.values() if lease.is_open and lease.runner_id == runner_id]
@@ -128,8 +132,13 @@ class Plan:
             return self._leased(lease)
         # Somebody else's lease may lapse. This runner has one without tests, until it closes its shard.
         waits = (self.body["mode"] == "queue" or asked is None) and self.unsettled() > 0
-        answer = {"leaseId": lease.lease_id, "shardId": shard_id, "retryAfter": 0.05 if waits else None}
-        return {**nothing("wait" if waits else "done"), **answer}
+        return self._nothing(waits=waits) | {"leaseId": lease.lease_id, "shardId": shard_id}
+
+    def _nothing(self, *, waits: bool) -> dict[str, Any]:
+        if not waits:
+            return nothing("done")
+        self.waits.append(self.wait_seconds)
+        return nothing("wait") | {"retryAfter": self.wait_seconds}
 
     def unsettled(self) -> int:
         """How many tests are neither reported nor missing."""

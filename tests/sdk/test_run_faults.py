@@ -187,3 +187,19 @@ def test_in_a_terminal_there_are_bars(server: Server, project: Project) -> None:
     assert "━" in text
     assert re.search(r"([78])/\1", text), "all of what a shard was given"
     assert "the reason" in text
+
+
+def test_shards_that_wait_hear_at_once_that_nothing_is_left(fake: FakeTMS, server: Server, project: Project) -> None:
+    waits = "import pathlib, time\ndef test_waits():\n    pathlib.Path('waits').touch()\n"
+    waits += "    while not pathlib.Path('go').exists(): time.sleep(0.02)\n"
+    folder = project({"test_a.py": waits, "test_b.py": ALL_PASS})
+    with runner(server, folder, "--shards", "2", "--", *PYTEST) as process:
+        until((folder / "waits").exists)
+        (execution,) = fake.executions.values()
+        plan = execution.plan
+        assert plan is not None
+        plan.wait_seconds = 3600
+        until(lambda: 3600 in plan.waits)
+        (folder / "go").touch()
+        output, _ = process.communicate(timeout=60)
+    assert (process.returncode, "8 passed" in output) == (0, True), output

@@ -27,7 +27,7 @@ class Host(Protocol):
         """Take in news.
 
         `{"collected": tests, "files": files}`, `{"lease": tests}`, `{"start": id}`, `{"record": record}`, `{"said":
-        words}`, `{"stopped": reason}`.
+        words}`, `{"stopped": reason}`; `{"done": True}` where nothing is left to run, here or elsewhere.
         """
 
     def interrupt(self, pid: int) -> None:

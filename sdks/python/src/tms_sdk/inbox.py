@@ -13,6 +13,7 @@ from tms_sdk.channel import Channel, Closed
 Line = dict[str, Any]
 
 GONE: Line = {"gone": True}
+NUDGE: Line = {"nudge": True}
 
 
 class Inbox:
@@ -67,6 +68,11 @@ class Inbox:
                 channel.send({"end": line["finish"]["code"]})
             elif "gone" in line and channel is pytest:
                 return
+
+    def nudge(self) -> None:
+        """Put a line of our own into the queue: there may be something new. Any thread may call it."""
+        if self._pytest is not None:
+            self._lines.put((self._pytest, NUDGE))
 
     def close(self) -> None:
         """Take no more connections."""

@@ -97,6 +97,7 @@ class Node:
         self._attempts = Attempts(config.getoption("showcapture", "all"))
         self._quarantine = Quarantine(config, shows=self._distributed)
         self._companion: Companion | None = None
+        self._leaving: Companion | None = None
         self._channel: Channel
         self._bell: Channel
         self._journal: Journal
@@ -329,13 +330,12 @@ class Node:
         is_ours = self._channel.is_ours
         self._channel.close()
         self._bell.close()
-        if not is_ours:
-            self._companion = None
+        self._leaving = self._companion if is_ours else None
 
     def pytest_unconfigure(self) -> None:
         """Wait for the companion, which has had the time to end meanwhile."""
-        if self._companion is not None:
-            self._companion.wait()
+        if self._leaving is not None:
+            self._leaving.wait()
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say what the user has to know."""

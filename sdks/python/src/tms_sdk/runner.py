@@ -105,6 +105,8 @@ class Runner:
             case {"want": _}:
                 self._asking.append(channel)
                 self._answer = None
+            case {"nudge": _}:
+                self._ask_at = 0.0
             case {"term": _}:
                 self._interrupt_at = time.monotonic() + _GRACE_SECONDS
             case {"finish": dict(finish)}:
@@ -246,12 +248,8 @@ class Runner:
                     self._suite.settle(self._assignment.lease.tests)
             return {"done": True}
         while not self._has_run_all(manifest):
-            if not self._is_back:
-                claim = self._assignment.claim(manifest)
-                self._hear(now)
-                if claim["state"] == "wait":
-                    self._ask_at = now + float(claim["retryAfter"] or 1.0)
-                    return None
+            if not self._is_back and self._must_wait(manifest, now):
+                return None
             self._ahead = self._alone = self._is_back = False
             lease = self._assignment.lease
             if lease is None:
@@ -262,6 +260,17 @@ class Runner:
             if tests := self._suite.settle(lease.tests):
                 return self._lease(tests, lease.quarantined, lease_id=lease.lease_id, last=lease.last)
         return {"done": True}
+
+    def _must_wait(self, manifest: Manifest, now: float) -> bool:
+        """Claim, and tell whether there is nothing yet."""
+        claim = self._assignment.claim(manifest)
+        self._hear(now)
+        if claim["state"] == "done":
+            self._host.tell({"done": True})
+        if claim["state"] == "wait":
+            self._ask_at = now + float(claim["retryAfter"] or 1.0)
+            return True
+        return False
 
     def _has_run_all(self, manifest: Manifest) -> bool:
         """Tell whether nothing is left to ask for, since nobody else has a part in the execution."""
@@ -461,7 +470,7 @@ class Runner:
     def _part(self, verdict: Verdict, end: dict[str, Any], *, interrupted: bool) -> None:
         """Report what is left, and leave: close the shard, or leave it to others."""
         assignment, manifest = self._assignment, self._suite.manifest
-        if self._turned_away:
+        if self._turned_away and assignment.plan is None:
             self._host.abort()
             return
         has_begun = assignment.plan is not None or self._suite.has_run or (self._is_only and not interrupted)

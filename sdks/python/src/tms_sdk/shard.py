@@ -103,6 +103,7 @@ class Journey:
         stop: set when all of it has to end.
         news: where the shards tell what happens.
         execution_id: None until there is one.
+        inboxes: of the shards that have begun.
     """
 
     client: TMSClient
@@ -116,6 +117,7 @@ class Journey:
     stop: threading.Event
     news: SimpleQueue[News] = field(default_factory=SimpleQueue)
     execution_id: str | None = None
+    inboxes: list[Inbox] = field(default_factory=list)
     _turn: threading.Condition = field(default_factory=threading.Condition)
     _working: int = 0
     _failing: int = 0
@@ -141,6 +143,11 @@ class Journey:
                     raise Stopped from error
                 self.news.put(Created(self.execution_id, tests, files))
             return self.execution_id
+
+    def nudge(self) -> None:
+        """Nothing is left to run, so shards that wait for what others may lose need not wait on."""
+        for inbox in self.inboxes:
+            inbox.nudge()
 
     def leave(self, *, fails: bool) -> None:
         """Note that a shard runs no more tests, and wait for its turn to be closed.
@@ -232,7 +239,9 @@ class Shard:
                     is_fixed=False,  # so that a process that dies leaves its tests to the others
                     spool=spool,
                 )
-                runner = Runner(Inbox(listener), assignment, self, node, spool, Patience(journey.patience))
+                inbox = Inbox(listener)
+                journey.inboxes.append(inbox)
+                runner = Runner(inbox, assignment, self, node, spool, Patience(journey.patience))
                 runner.work()
                 self.verdict, self.refused = runner.verdict, runner.refused
                 if not self._collected[0]:
@@ -251,6 +260,8 @@ class Shard:
                 self._count(record)
             case {"start": str(test_id)}:
                 self.progress.running = test_id
+            case {"done": _}:
+                self._journey.nudge()
             case {"lease": int(tests)}:
                 self.progress.planned = (self.progress.planned or 0) + tests
             case {"collected": int(tests), "files": int(files)}:
