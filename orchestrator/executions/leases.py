@@ -25,7 +25,7 @@ from orchestrator.executions.plan import (
     unpacked_set,
 )
 
-SHARE = 4
+SHARE = 3
 """A batch takes one in `SHARE * shards` parts of what waits, so that batches shrink as the queue does."""
 
 SHORTEST_BATCH_MS = 500.0
