@@ -31,8 +31,7 @@ def test_it_begins_before_the_server_answers_and_a_failure_waits_for_the_quarant
     assert (code, "1 failed, 8 passed, 1 skipped, 1 quarantined" in output) == (1, True), output
     assert "QUARANTINED test_b.py::test_shaky" in output
     (execution,) = fake.executions.values()
-    expected = dict(plain(folder)[1])
-    assert reported(server.tests(execution.execution_id)) == expected
+    assert reported(server.tests(execution.execution_id)) == plain(folder)[1]
     assert (execution.status, execution.shards["1"]["status"]) == ("completed", "failed")
 
 
@@ -45,11 +44,13 @@ def test_it_asks_for_nothing_that_it_knows(fake: FakeTMS, server: Server, projec
 
 
 def test_it_runs_in_pytests_own_order(server: Server, project: Project) -> None:
-    folder = project({"test_b.py": ALL_PASS, "test_a.py": ALL_PASS * 2, "test_c.py": "def test_last(): pass\n"})
-    ours, theirs = run(server, folder, "-v")[1], plain(folder, "-v")
-    order = [line.split()[0] for line in ours.splitlines() if "PASSED" in line]
-    assert len(order) == len(theirs[1])
-    assert order == sorted(order, key=lambda name: name.partition("::")[0])
+    # One that no lease has, which keeps the tests of a file together.
+    by_turns = "def pytest_collection_modifyitems(items): items.sort(key=lambda item: item.name)\n"
+    both = "def test_1(): pass\ndef test_2(): pass\n"
+    folder = project({"conftest.py": by_turns, "test_a.py": both, "test_b.py": both})
+    output = run(server, folder, "-v")[1]
+    order = [line.split()[0] for line in output.splitlines() if "PASSED" in line]
+    assert order == [f"test_{file}.py::test_{number}" for number in (1, 2) for file in ("a", "b")]
 
 
 @pytest.mark.parametrize(

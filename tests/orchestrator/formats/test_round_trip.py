@@ -68,7 +68,9 @@ def write(writer: Writer, shards: Sequence[tuple[Shard, Sequence[TestResult]]], 
 letters = st.characters(min_codepoint=0x20, max_codepoint=0xFFFD, exclude_categories=["Cs"], exclude_characters="\x7f")
 texts = st.text(letters | st.sampled_from("\n\t\r<>&\"']]>"), min_size=1).map(str.strip).filter(bool)
 lines = st.text(letters, min_size=1).map(str.strip).filter(bool)
-words = lines.map(lambda text: "w" + text.replace(",", "").replace("]", "").replace("[", "").rstrip())
+words = lines.map(lambda text: "w" + text.replace(",", "").rstrip()).filter(
+    lambda text: "[[" not in text and "]]" not in text
+)
 durations = st.none() | st.integers(0, 10_000_000).map(float)
 attempts = st.lists(st.builds(Attempt, st.just(FAILED), durations, st.none() | texts), max_size=3).map(tuple)
 properties = st.lists(st.builds(Property, words, words), max_size=3, unique=True).map(tuple)

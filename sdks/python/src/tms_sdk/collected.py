@@ -12,10 +12,12 @@ from tms_sdk.records import Record, file_of, record, title_of
 _STEERING_MARKS = frozenset({"filterwarnings", "parametrize", "skip", "skipif", "usefixtures", "xfail"})
 
 
-def manifest(config: pytest.Config, items: list[pytest.Item], ready: list[Record], *, runnable: bool) -> dict[str, Any]:
+def manifest(
+    config: pytest.Config, items: list[pytest.Item], ready: list[Record], *, runnable: bool, ahead: bool
+) -> dict[str, Any]:
     """List the tests: those to run, and, as such, the files that were skipped or failed as a whole.
 
-    A test that was collected more than once is listed once.
+    A test that was collected more than once is listed once. `ahead` tells that all of them are being run already.
     """
     tests: dict[str, list[str]] = {}
     inherited: dict[pytest.Collector | None, list[str]] = {}
@@ -32,6 +34,7 @@ def manifest(config: pytest.Config, items: list[pytest.Item], ready: list[Record
         "sizes": {file: size for file in files if (size := _size(config.rootpath / file))},
         "ready": ready,
         "runnable": runnable,
+        "ahead": ahead,
     }
 
 

@@ -65,7 +65,7 @@ class Companion:
                 stderr=log,
                 start_new_session=True,
             )
-        return cls(path, _is_only(config, orders), folder, process)
+        return cls(path, _is_only(orders), folder, process)
 
     def wait(self) -> None:
         """Wait for its end, which follows ours."""
@@ -73,10 +73,9 @@ class Companion:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _is_only(config: pytest.Config, orders: dict[str, Any]) -> bool:
-    is_shared = orders["execution"] is not None or getattr(config.option, "dist", "no") != "no"
-    is_choosy = orders["rerun"] is not None or orders["shard"] is not None or orders["order"] != "duration"
-    if is_shared or is_choosy or not os.environ.get("TMS_TOKEN"):
+def _is_only(orders: dict[str, Any]) -> bool:
+    has_a_say = orders["execution"] is not None or orders["rerun"] is not None or orders["shard"] is not None
+    if has_a_say or orders["order"] != "duration" or not os.environ.get("TMS_TOKEN"):
         return False
     try:
         return node_of(os.environ).total == 1

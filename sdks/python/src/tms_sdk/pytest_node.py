@@ -164,7 +164,9 @@ class Node:
         if not (session.items or self._ready):
             return None
         ahead = runnable and self._companion is not None and self._companion.is_only
-        self._channel.send({"manifest": self._manifest(session, runnable=runnable, ahead=ahead)})
+        told = manifest(self._config, session.items, self._ready, runnable=runnable, ahead=ahead)
+        self._channel.send({"manifest": told})
+        del told  # it is large, and would be looked through by Python's collector as long as tests run
         if not runnable:
             return None
         for item in session.items:
@@ -183,9 +185,6 @@ class Node:
                 self._run_unheard(session)
         self._tear_down(session, None)
         return True
-
-    def _manifest(self, session: pytest.Session, *, runnable: bool, ahead: bool) -> dict[str, Any]:
-        return {**manifest(self._config, session.items, self._ready, runnable=runnable), "ahead": ahead}
 
     def _next_lease(self, session: pytest.Session) -> dict[str, Any] | None:
         self._journal.flush()
@@ -399,7 +398,7 @@ class WorkerPart:
         """Drop the tests of other shards, when everybody else has had a say."""
         yield
         channel = Channel.connect(self._config.workerinput["tms_socket"])  # type: ignore[attr-defined] # set by xdist
-        channel.send({"select": {**manifest(self._config, items, self._ready, runnable=True), "ahead": False}})
+        channel.send({"select": manifest(self._config, items, self._ready, runnable=True, ahead=False)})
         try:
             match channel.receive():
                 case {"lease": {"tests": list(tests), "quarantined": list(quarantined)}}:

@@ -32,6 +32,7 @@ _BEATS = 4
 # How long a test may go on after SIGTERM, or after the server's word to stop.
 _GRACE_SECONDS = 5.0
 _LOOK_SECONDS = 0.1
+# While it waits for pytest's end, a run has nothing else to do.
 _END_SECONDS = 0.01
 _LAST_WORDS_SECONDS = 1.0
 

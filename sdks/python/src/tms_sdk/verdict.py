@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from tms_sdk.records import Record, record
+from tms_sdk.records import Record, file_of, record, title_of
 from tms_sdk.wire import SubmissionStatus
 
 
@@ -92,8 +92,7 @@ def worst(exit_codes: Iterable[int]) -> int:
 
 
 def _died(nodeid: str, error: str) -> Record:
-    file, _, title = nodeid.partition("::")
-    return record(title=title or nodeid, file=file, status="failed", error=error)
+    return record(title=title_of(nodeid), file=file_of(nodeid), status="failed", error=error)
 
 
 def _cause(told: Told, exit_code: int | None) -> str:
