@@ -88,9 +88,10 @@ class Run:
             self.state = evolve(self.state, event)
         return decision
 
-    def claim(self, runner: str, shard: str | None = None, done: int | None = None) -> Claimed:
+    def claim(self, runner: str, shard: str | None = None, done: int | None = None, *, ahead: bool = False) -> Claimed:
         """What a runner gets."""
-        claimed = self.give(Claim(**self.common, runner_id=runner, shard_id=shard, done=done)).claimed
+        asked = Claim(**self.common, runner_id=runner, shard_id=shard, done=done, ahead=ahead)
+        claimed = self.give(asked).claimed
         assert claimed is not None
         return claimed
 

@@ -34,6 +34,7 @@ async def claim(call: Call[wire.ClaimTests, None]) -> wire.ClaimAnswer:
             runner_id=body.runner_id,
             shard_id=body.shard_id,
             done=done,
+            ahead=body.ahead,
         )
     )
     claimed = receipt.claimed

@@ -125,11 +125,15 @@ class PlannedTestQuery(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
 
 
 class ClaimTests(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The body of a claim; `done` names the lease that this runner has worked off."""
+    """The body of a claim; `done` names the lease that this runner has worked off.
+
+    With `ahead` the lease that it has nearly worked off may get more tests.
+    """
 
     runner_id: RunnerId
     shard_id: ShardId | None = None
     done: LeaseId | None = None
+    ahead: bool = False
 
 
 class ClaimedTest(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):

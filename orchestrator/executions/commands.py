@@ -180,11 +180,13 @@ class Claim(Command, frozen=True, kw_only=True, tag=True):
     Attributes:
         shard_id: the only shard that will do; None for any.
         done: number of the lease that it has worked off.
+        ahead: whether it wants more in addition to the lease that it has nearly worked off.
     """
 
     runner_id: str
     shard_id: str | None
     done: int | None
+    ahead: bool = False
 
 
 class Beat(Command, frozen=True, kw_only=True, tag=True):

@@ -86,7 +86,7 @@ class PlanCreated(Event, frozen=True, kw_only=True, tag="plan.created"):
 
 
 class Leased(Event, frozen=True, kw_only=True, tag="shard.claimed"):
-    """A runner has claimed tests, or a seat."""
+    """A runner has claimed tests, or a seat, or more tests under the lease that it has."""
 
     lease: Lease
 

@@ -31,6 +31,9 @@ SHARE = 3
 SHORTEST_BATCH_MS = 500.0
 """No batch is expected to be shorter while there is more to take: asking costs some milliseconds each time."""
 
+AHEAD_MS = 1_000.0
+"""A runner may ask for its next batch when what it has left is expected to take no longer."""
+
 MOST_UNITS = 500
 
 
@@ -95,6 +98,26 @@ def batch(plan: Plan, deal: Deal, shard: int) -> tuple[int, ...]:
     return tuple(_file_by_file(plan, units))
 
 
+def batch_ahead(plan: Plan, deal: Deal, lease: Lease) -> tuple[int, ...]:
+    """The units that a runner gets in addition to what it still has, in `queue` mode; none where it is not to have any.
+
+    It has to be nearly through, and enough has to wait for all others: toward the end, a test is better with whoever is
+    idle first. What may kill runners is given alone.
+    """
+    left = [unit for unit in lease.units if is_open(plan, deal, unit)]
+    more = batch(plan, deal, lease.shard) if plan.mode is PlanMode.QUEUE else ()
+    rest_ms = deal.waiting_ms - sum(plan.units[unit].expected_ms for unit in more)
+    is_early = sum(_open_ms(plan, deal, unit) for unit in left) > AHEAD_MS
+    is_late = rest_ms < SHORTEST_BATCH_MS * (len(deal.shards) - 1)
+    suspects = {unit for unit, _ in deal.lapses}
+    return () if is_early or is_late or not suspects.isdisjoint((*left, *more)) else more
+
+
+def _open_ms(plan: Plan, deal: Deal, unit: int) -> float:
+    whole = plan.units[unit]
+    return whole.expected_ms * open_tests(plan, deal, (unit,)).bit_count() / whole.tests
+
+
 def _open_of(plan: Plan, deal: Deal, shard: int) -> Iterator[int]:
     return (unit for unit in plan.units_of(shard) if is_open(plan, deal, unit))
 
@@ -130,15 +153,17 @@ def is_needed(plan: Plan, deal: Deal, shards: tuple[Shard, ...], shard: int) -> 
 
 
 def seated(plan: Plan, deal: Deal, lease: Lease) -> Deal:
-    """A new lease is given; its units wait no longer."""
-    changes: dict[str, object] = {"leases": (*deal.leases, lease), "last_lease": lease.number}
-    if plan.mode is PlanMode.QUEUE and lease.units:
-        given = set(lease.units)
+    """A lease is given, or an open one has got more; its units wait no longer."""
+    former = deal.lease(lease.number)
+    others = tuple(one for one in deal.leases if one is not former)
+    changes: dict[str, object] = {"leases": (*others, lease), "last_lease": max(deal.last_lease, lease.number)}
+    given = set(lease.units).difference(() if former is None else former.units)
+    if plan.mode is PlanMode.QUEUE and given:
         changes["returned"] = tuple(unit for unit in deal.returned if unit not in given)
-        changes["next_unit"] = max(deal.next_unit, 1 + max(lease.units))
-        waiting = deal.waiting_ms - sum(plan.units[unit].expected_ms for unit in lease.units)
+        changes["next_unit"] = max(deal.next_unit, 1 + max(given))
+        waiting = deal.waiting_ms - sum(plan.units[unit].expected_ms for unit in given)
         changes["waiting_ms"] = max(0.0, waiting)
-        claimed = open_tests(plan, deal, lease.units).bit_count()
+        claimed = open_tests(plan, deal, given).bit_count()
         changes["shards"] = _with_shard(deal, lease.shard, planned=claimed)
     return msgspec.structs.replace(deal, **changes)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from orchestrator.executions import payloads
 from orchestrator.executions.commands import Cancel, Claimed, ClaimState, HandBack, Lapse, MakePlan, Order, Placed
 from orchestrator.executions.model import ExecutionStatus, ReasonCode, ShardStatus, TestStatus, Totals
-from orchestrator.executions.plan import PlanMode, open_places
+from orchestrator.executions.plan import PlanMode, is_open, open_places
 from tests import orders
 from tests.dealt import Run, a_manifest, drawn, lease_of
 
@@ -50,6 +50,74 @@ def test_no_test_is_given_to_two_runners() -> None:
     run = a_queue()
 
     assert set(run.claim("a").places).isdisjoint(run.claim("b").places)
+
+
+def test_who_is_nearly_through_gets_more_under_the_same_lease() -> None:
+    run = a_queue(40, 1)
+    first = run.claim("a")
+    run.report("a", first, first.places[:-1])
+
+    grown = run.claim("a", ahead=True)
+
+    assert (grown.lease, grown.attempt, grown.places[:1]) == (first.lease, 1, first.places[-1:])
+    assert len(grown.places) > 1
+    assert run.claim("a", ahead=True) == run.claim("a") == grown, "asked again, it has enough"
+    assert set(grown.places).isdisjoint(run.claim("b").places)
+    assert set(run.report("a", grown, grown.places)) == {"a"}
+
+
+def test_the_tests_of_a_grown_lease_go_back_with_it() -> None:
+    run = a_queue(40, 1)
+    first = run.claim("a")
+    run.report("a", first, first.places[:-1])
+    grown = run.claim("a", ahead=True)
+
+    assert run.hand_back("a", grown) == len(grown.places)
+    assert run.claim("b").places[0] == grown.places[0]
+
+
+@pytest.mark.parametrize("left", [2, 3])
+def test_who_has_much_left_gets_no_more_ahead(left: int) -> None:
+    run = a_queue(40, 1)
+    first = run.claim("a")
+    run.report("a", first, first.places[:-left])
+
+    assert run.claim("a", ahead=True).places == first.places[-left:]
+
+
+def test_toward_the_end_nobody_gets_more_ahead_since_others_would_wait() -> None:
+    run = a_queue(40, 1)
+    claimed = run.claim("a")
+    grown = 0
+    while claimed.state is ClaimState.LEASED:
+        run.report("a", claimed, claimed.places[:-1])
+        more = run.claim("a", ahead=True)
+        grown += more.places[1:] != ()
+        if not more.places[1:]:
+            assert run.state.deal is not None
+            assert run.state.deal.waiting_ms < 2000, "a test of a second, and half a second for the other shard"
+        run.report("a", more, more.places[:1])
+        claimed = run.claim("a", done=None if more.places[1:] else more.lease)
+
+    assert grown > 5
+
+
+def test_in_a_static_plan_there_is_no_more_to_get_ahead() -> None:
+    run = a_split(6, 2)
+    first = run.claim("a")
+    run.report("a", first, first.places[:-1])
+
+    assert run.claim("a", ahead=True).places == first.places[-1:]
+
+
+def test_what_may_kill_a_runner_is_not_given_ahead() -> None:
+    run = a_queue(40, 1)
+    suspect = run.claim("a")
+    other = run.claim("b")
+    run.lapse(suspect)
+    run.report("b", other, other.places[:-1])
+
+    assert run.claim("b", ahead=True).places == other.places[-1:]
 
 
 def test_batches_shrink_toward_the_end() -> None:
@@ -352,7 +420,7 @@ def test_the_first_plan_counts() -> None:
 
 RUNNERS = ("a", "b", "c")
 steps = st.lists(
-    st.tuples(st.sampled_from(RUNNERS), st.sampled_from(["claim", "report", "part", "die", "leave", "close"])),
+    st.tuples(st.sampled_from(RUNNERS), st.sampled_from(["claim", "ahead", "report", "part", "die", "leave", "close"])),
     max_size=60,
 )
 
@@ -397,6 +465,8 @@ def _step(run: Run, held: dict[str, Claimed], runner: str, step: str) -> set[int
     claimed = held.get(runner)
     if step == "claim":
         held[runner] = run.claim(runner, done=None if claimed is None else claimed.lease)
+    elif step == "ahead":
+        held[runner] = run.claim(runner, ahead=True)
     elif claimed is None or claimed.lease is None or claimed.shard_id is None:
         return set()
     elif step in {"report", "part"}:
@@ -426,4 +496,11 @@ def _holds(run: Run, reported: set[int]) -> None:
     assert len({lease.shard for lease in deal.leases}) == len(deal.leases), "a seat has one runner"
     assert len({lease.runner_id for lease in deal.leases}) == len(deal.leases), "a runner has one seat"
     assert sum(shard.reported for shard in deal.shards) == len(reported)
+    if plan.mode is PlanMode.QUEUE:
+        waits = [
+            unit for unit in (*deal.returned, *range(deal.next_unit, len(plan.units))) if is_open(plan, deal, unit)
+        ]
+        assert set(open_places(plan, deal, waits)).isdisjoint(given_out), "what waits nobody has"
+        assert len(waits) == len(set(waits)), "what waits does so once"
+        assert deal.waiting_ms == pytest.approx(sum(plan.units[unit].expected_ms for unit in waits))
     assert all(run.state.shards[lease.shard - 1].is_open for lease in deal.leases)

@@ -39,6 +39,7 @@ class Plan:
         late: what does not.
         quarantined: names of tests to mark so.
         wanted: what a rerun may plan; None for all.
+        gives_ahead, expected_ms: as in `FakeTMS`.
         left_out: what it did not.
         wait_seconds: after which whoever gets nothing asks again.
         waits: these seconds, as often as somebody was told.
@@ -49,6 +50,8 @@ class Plan:
     lease_seconds: float
     quarantined: set[str] = field(default_factory=set)
     wanted: set[Name] | None = None
+    gives_ahead: bool = True
+    expected_ms: float | None = None
     left_out: set[Name] = field(default_factory=set)
     tests: dict[Name, Test] = field(default_factory=dict)
     state: dict[Name, str] = field(default_factory=dict)
@@ -122,6 +125,8 @@ class Plan:
         self.runners[runner_id] = shard_id
         held = [lease for lease in self.leases.values() if lease.is_open and lease.runner_id == runner_id]
         if held and any(self.state[name] == "claimed" for name in held[0].tests):
+            if body.get("ahead") and self.gives_ahead and self._has_enough():
+                self._claim_more(held[0])
             return self._leased(held[0])
         for lease in held:
             lease.is_open = False
@@ -139,6 +144,11 @@ class Plan:
             return nothing("done")
         self.waits.append(self.wait_seconds)
         return nothing("wait") | {"retryAfter": self.wait_seconds}
+
+    def _has_enough(self) -> bool:
+        """Whether each other shard would find a file if one was given ahead."""
+        files = {file for (file, _), state in self.state.items() if state == "waiting"}
+        return self.body["mode"] == "queue" and len(files) >= self.shards
 
     def unsettled(self) -> int:
         """How many tests are neither reported nor missing."""
@@ -158,19 +168,23 @@ class Plan:
         return next((number for number in numbers if number not in taken), numbers[0])
 
     def _lease(self, runner_id: str, shard_id: str) -> Lease:
+        number = len(self.leases) + 1
+        lease = Lease(f"lease_{number}", runner_id, shard_id, [], 1, time.monotonic() + self.lease_seconds)
+        self.leases[lease.lease_id] = lease
+        self._claim_more(lease)
+        return lease
+
+    def _claim_more(self, lease: Lease) -> None:
         waiting = [name for name in self.tests if self.state[name] == "waiting"]
         if self.body["mode"] == "static":
-            chosen = [name for name in waiting if self.owner[name] == shard_id]
+            chosen = [name for name in waiting if self.owner[name] == lease.shard_id]
         else:
             files = list(dict.fromkeys(file for file, _ in waiting))
             batch = set(files[: max(1, len(files) // (2 * self.shards))])
             chosen = [name for name in waiting if name[0] in batch]
-        number = len(self.leases) + 1
-        lease = Lease(f"lease_{number}", runner_id, shard_id, chosen, 1, time.monotonic() + self.lease_seconds)
-        self.leases[lease.lease_id] = lease
+        lease.tests += chosen
         for name in chosen:
             self.state[name] = "claimed"
-        return lease
 
     def _leased(self, lease: Lease) -> dict[str, Any]:
         lease.expires = time.monotonic() + self.lease_seconds
@@ -181,6 +195,8 @@ class Plan:
             test = {"file": name[0], "title": name[1]}
             if "id" in self.tests[name]:
                 test["id"] = self.tests[name]["id"]
+            if self.expected_ms is not None:
+                test["expectedDuration"] = self.expected_ms
             tests.append(test | ({"quarantined": True} if name[1] in self.quarantined else {}))
         return {
             "state": "leased",

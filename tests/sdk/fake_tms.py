@@ -90,7 +90,7 @@ class Execution:
                 "startedAt": None if self.status == "created" else NOW,
                 "completedAt": NOW if self.status in FINAL else None,
                 "duration": 0,
-                "shardsCompleted": len(self.shards),
+                "shardsCompleted": self.planned if self.status == "completed" else len(self.shards),
                 "totalShards": self.planned,
             },
             "results": self.totals(),
@@ -146,6 +146,8 @@ class FakeTMS:
         repeats: how often each live event is sent.
         lease_seconds: how long a lease holds.
         quarantined: titles of tests whose failures do not count.
+        gives_ahead: whether leases get more tests before they are worked off.
+        expected_ms: what each test is expected to take; None where nobody knows.
     """
 
     def __init__(self) -> None:
@@ -158,6 +160,8 @@ class FakeTMS:
         self.repeats = 1
         self.lease_seconds = 30.0
         self.quarantined: set[str] = set()
+        self.gives_ahead = True
+        self.expected_ms: float | None = None
         self.executions: dict[str, Execution] = {}
         self._answers: dict[str, web.Response] = {}
         self._changed: asyncio.Condition
@@ -436,6 +440,7 @@ class FakeTMS:
         try:
             wanted = self._unfinished(body["rerunOf"]) if body.get("rerunOf") else None
             made = Plan(body, execution.planned, self.lease_seconds, self.quarantined, wanted)
+            made.gives_ahead, made.expected_ms = self.gives_ahead, self.expected_ms
         except Flaw as flaw:
             return self._complain(flaw.name, flaw.words)
         status = 200 if execution.plan else 201
@@ -480,7 +485,7 @@ class FakeTMS:
         execution, body = self.executions[request.match_info["id"]], await request.json()
         if execution.plan is None:
             return self._refuse(409, "CONFLICT", "There is no plan")
-        if body.keys() - {"runnerId", "shardId", "done"} or not body.get("runnerId"):
+        if body.keys() - {"runnerId", "shardId", "done", "ahead"} or not body.get("runnerId"):
             return self._complain("body", f"is not as documented: {body}")
         if execution.status in FINAL:
             state = "done" if execution.status == "completed" else "cancelled"
@@ -491,7 +496,7 @@ class FakeTMS:
             return self._complain(flaw.name, flaw.words)
         if execution.status == "created":
             await self._happen(execution, "execution.started", {})
-        if answer["state"] == "leased":
+        if answer["state"] == "leased" and not body.get("ahead"):
             told = {"shardId": answer["shardId"], "leaseId": answer["leaseId"], "tests": len(answer["tests"])}
             await self._happen(execution, "shard.claimed", told)
         await self._end_if_over(execution)
@@ -505,7 +510,7 @@ class FakeTMS:
         if lease is not None:
             lease.expires = time.monotonic() + self.lease_seconds
         if execution.status in FINAL:
-            order, reason = "cancel", f"{execution.execution_id} was {execution.status}"
+            order, reason = "cancel", execution.reason
         return web.json_response({"leaseId": lease_id, "expiresAt": NOW, "order": order, "reason": reason})
 
     async def _hand_back(self, request: web.Request) -> web.Response:

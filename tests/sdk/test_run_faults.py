@@ -102,7 +102,7 @@ def test_an_execution_cancelled_on_the_server_stops_all_shards(fake: FakeTMS, se
         fake.happen(execution, "execution.cancelled", {"reason": "by somebody"})
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 2
-    assert f"Stopping: {execution} was cancelled" in output
+    assert "Stopping: by somebody" in output
     until(lambda: all(gone(pid) for pid in started))
 
 

@@ -1,6 +1,6 @@
 """What a runner has to do for one execution, as the server tells it: the plan, leases, and where results go."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
@@ -12,7 +12,7 @@ from tms_sdk.manifest import Dealing, Lease, Manifest
 from tms_sdk.outbox import Outbox
 from tms_sdk.records import Record
 from tms_sdk.spool import Spool
-from tms_sdk.wire import Claim, Order, Plan, SubmissionStatus
+from tms_sdk.wire import Claim, ClaimedTest, Order, Plan, SubmissionStatus
 
 
 def _cancelled(reason: str) -> Claim:
@@ -110,19 +110,49 @@ class Assignment:
             return _cancelled(self.reason)
         if self.lease is not None:
             self._done, self.lease = self.lease.lease_id, None
-        own = self._shard_id if self.seat is None else self.seat if self._is_fixed else None
-        claim = self._client.claim(self._execution(), self._runner_id, shard_id=shard_id or own, done=self._done)
+        own = shard_id or self._own_shard()
+        claim = self._client.claim(self._execution(), self._runner_id, shard_id=own, done=self._done)
         self._done = None
         self.seat = claim["shardId"] or self.seat
         if claim["state"] == "leased":
-            self.lease = self._last = manifest.lease(claim, is_whole=self._is_fixed and not self.is_queue)
-            self.outbox.repeat(claim["tests"], self.lease.lease_id, self.lease.shard_id)
+            self._hold(manifest.lease(claim, is_whole=self._is_fixed and not self.is_queue), claim["tests"])
         elif claim["state"] == "cancelled":
             self.cancel(claim["reason"])
         if self._last is not None and claim["state"] != "wait":
             self.outbox.assign(self._last.lease_id, self._last.shard_id)
             self.deliver()
         return claim
+
+    def claim_ahead(self, manifest: Manifest) -> list[str]:
+        """Report what has been done, and ask for more before the lease is worked off.
+
+        Returns:
+            The tests that the lease has got in addition. There is no lease any more where others have it now.
+        """
+        self.deliver()
+        if self.lease is None:
+            return []
+        former = self.lease = replace(self.lease, tail=frozenset())  # asks once, whatever comes of it
+        claim = self._client.claim(self._execution(), self._runner_id, shard_id=self._own_shard(), ahead=True)
+        if claim["state"] == "cancelled":
+            self.cancel(claim["reason"])
+            return []
+        if claim["leaseId"] != former.lease_id:
+            self.lease = None
+            return []
+        grown, had = manifest.lease(claim, is_whole=False), set(former.tests)
+        more = [test_id for test_id in grown.tests if test_id not in had]
+        self._hold(grown if more else replace(grown, tail=frozenset()), claim["tests"])
+        return more
+
+    def _hold(self, lease: Lease, tests: Iterable[ClaimedTest]) -> None:
+        self.lease = self._last = lease
+        self.outbox.repeat(tests, lease.lease_id, lease.shard_id)
+
+    def _own_shard(self) -> str | None:
+        if self.seat is None:
+            return self._shard_id
+        return self.seat if self._is_fixed else None
 
     def deliver(self) -> None:
         """Report what has been done."""

@@ -162,7 +162,13 @@ class TMSClient:
         return cast("Plan", self._connection.call("GET", _path(execution_id, "plan"), expect=("mode", "tests")))
 
     def claim(
-        self, execution_id: str, runner_id: str, *, shard_id: str | None = None, done: str | None = None
+        self,
+        execution_id: str,
+        runner_id: str,
+        *,
+        shard_id: str | None = None,
+        done: str | None = None,
+        ahead: bool = False,
     ) -> Claim:
         """Ask for tests to run.
 
@@ -171,8 +177,9 @@ class TMSClient:
             runner_id: names the caller, for as long as it lives.
             shard_id: the shard to work on; None leaves the choice to the server.
             done: the lease that has been worked off.
+            ahead: whether the lease that the caller has, and has nearly worked off, may get more tests.
         """
-        body = {"runnerId": runner_id, "shardId": shard_id, "done": done}
+        body = {"runnerId": runner_id, "shardId": shard_id, "done": done, "ahead": ahead or None}
         told = {name: value for name, value in body.items() if value is not None}
         answer = self._connection.call("POST", _path(execution_id, "claims"), body=told, expect=("state",))
         return cast("Claim", answer)

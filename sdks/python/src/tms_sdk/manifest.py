@@ -1,6 +1,6 @@
 """What pytest has collected, and how it and the server understand each other about it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,8 @@ from tms_sdk.wire import Claim, ClaimedTest, Mode, TestName, UnitOrder
 ORDERS: Mapping[str, UnitOrder] = {"duration": "duration", "failed-first": "failedFirst"}
 """What our options call what may come first."""
 
+# How long the end of a lease should take: time for the server to answer, and still little that others might do earlier.
+_TAIL_MS = 500.0
 # The server takes no more labels of a test, and no longer ones.
 _MOST_LABELS = 100
 _LONGEST_LABEL = 255
@@ -45,6 +47,7 @@ class Lease:
         quarantined: ids of those whose failures do not count.
         strangers: names of tests that are to be run, and were not collected here.
         last: whether this runner will hardly get another one.
+        tail: ids of those at its end in which to ask for more; none of the last lease.
     """
 
     lease_id: str
@@ -54,6 +57,7 @@ class Lease:
     quarantined: list[str]
     strangers: list[Name]
     last: bool
+    tail: frozenset[str]
 
 
 @dataclass
@@ -112,6 +116,7 @@ class Manifest:
 
     def lease(self, claim: Claim, *, is_whole: bool) -> Lease:
         """Read a lease, which may be that of the whole shard."""
+        last = is_whole or claim["remaining"] <= len(claim["tests"])
         return Lease(
             lease_id=claim["leaseId"] or "",
             shard_id=claim["shardId"] or "",
@@ -119,8 +124,19 @@ class Manifest:
             tests=self.ids(claim["tests"]),
             quarantined=self.ids(test for test in claim["tests"] if test.get("quarantined")),
             strangers=[name for test in claim["tests"] if (name := (test["file"], test["title"])) not in self._ids],
-            last=is_whole or claim["remaining"] <= len(claim["tests"]),
+            last=last,
+            tail=frozenset() if last else frozenset(self.ids(_tail(claim["tests"]))),
         )
+
+
+def _tail(tests: list[ClaimedTest]) -> Iterator[ClaimedTest]:
+    """Go back from the last test, as long as what follows is expected to be short."""
+    rest_ms = 0.0
+    for test in reversed(tests):
+        yield test
+        rest_ms += test.get("expectedDuration", _TAIL_MS)
+        if rest_ms >= _TAIL_MS:
+            return
 
 
 def _id(record: Record) -> str:

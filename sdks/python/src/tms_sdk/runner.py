@@ -65,6 +65,8 @@ class Runner:
         self._answer: dict[str, Any] | None = None
         self._patience = patience
         self._ahead = self._alone = self._is_back = False
+        self._is_nearly_through = False
+        self._more: list[str] = []
         self._look_at = self._ask_at = self._report_at = self._beat_at = 0.0
         self._interrupt_at: float | None = None
         self._finish: dict[str, Any] | None = None
@@ -103,6 +105,7 @@ class Runner:
             case {"start": str(test_id)}:
                 self._suite.begin(test_id)
                 self._host.tell(line)
+                self._look_ahead(test_id)
             case {"want": _}:
                 self._asking.append(channel)
                 self._answer = None
@@ -169,6 +172,11 @@ class Runner:
             elif self._alone:
                 if not (self._distributed or self._is_back):
                     self._come_back()
+            elif self._is_nearly_through and self._suite.manifest is not None:
+                self._is_nearly_through = False
+                self._more = assignment.claim_ahead(self._suite.manifest)
+                self._tell_strangers()
+                self._hear(now)
             elif len(assignment.outbox):
                 assignment.deliver()
                 self._hear(now)
@@ -223,6 +231,14 @@ class Runner:
 
     # Leases
 
+    def _look_ahead(self, test_id: str) -> None:
+        """Ask for more at once where the lease will be worked off soon, so that pytest need not wait for it."""
+        lease = self._assignment.lease
+        is_usual = self._assignment.is_queue and not (self._distributed or self._ahead or self._alone)
+        if is_usual and not self._more and lease is not None and test_id in lease.tail:
+            self._is_nearly_through = True
+            self._report_at = 0.0
+
     def _answer_all(self, manifest: Manifest, now: float) -> None:
         """Tell who asks what to run; the workers of pytest-xdist all the same."""
         if self._answer is None:
@@ -248,6 +264,10 @@ class Runner:
                 if self._assignment.lease is not None:
                     self._suite.settle(self._assignment.lease.tests)
             return {"done": True}
+        more, self._more, self._is_nearly_through = self._more, [], False
+        lease = self._assignment.lease
+        if lease is not None and more and not self._is_back and (tests := self._suite.settle(more)):
+            return self._lease(tests, lease.quarantined, lease_id=lease.lease_id, last=lease.last)
         while not self._has_run_all(manifest):
             if not self._is_back and self._must_wait(manifest, now):
                 return None
@@ -255,9 +275,7 @@ class Runner:
             lease = self._assignment.lease
             if lease is None:
                 return {"done": True}
-            for name in lease.strangers:
-                self._falls_short = True
-                self._add(differs.not_run(name, socket.gethostname()))
+            self._tell_strangers()
             if tests := self._suite.settle(lease.tests):
                 return self._lease(tests, lease.quarantined, lease_id=lease.lease_id, last=lease.last)
         return {"done": True}
@@ -272,6 +290,12 @@ class Runner:
             self._ask_at = now + float(claim["retryAfter"] or 1.0)
             return True
         return False
+
+    def _tell_strangers(self) -> None:
+        """Report the tests of the lease that this process cannot run, because it has not collected them."""
+        for name in self._assignment.lease.strangers if self._assignment.lease is not None else ():
+            self._falls_short = True
+            self._add(differs.not_run(name, socket.gethostname()))
 
     def _has_run_all(self, manifest: Manifest) -> bool:
         """Tell whether nothing is left to ask for, since nobody else has a part in the execution."""
