@@ -28,7 +28,7 @@ from orchestrator.executions.plan import (
 SHARE = 3
 """A batch takes one in `SHARE * shards` parts of what waits, so that batches shrink as the queue does."""
 
-SHORTEST_BATCH_MS = 500.0
+SHORTEST_BATCH_MS = 250.0
 """No batch is expected to be shorter while there is more to take: asking costs some milliseconds each time."""
 
 AHEAD_MS = 1_000.0
