@@ -34,7 +34,7 @@ FULL = Scale(
     few_tests=100,
     many_tests=100_000,
     tiny_tests=5000,
-    real_seconds=80.0,
+    real_seconds=160.0,
 )
 
 QUICK = Scale(

@@ -192,7 +192,7 @@ class Plan:
         for name in lease.tests:
             if self.state[name] != "claimed":
                 continue
-            test = {"file": name[0], "title": name[1]}
+            test: dict[str, Any] = {"file": name[0], "title": name[1]}
             if "id" in self.tests[name]:
                 test["id"] = self.tests[name]["id"]
             if self.expected_ms is not None:

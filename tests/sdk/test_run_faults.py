@@ -9,15 +9,20 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
 
 import psutil
 import pytest
+from rich.console import Console
 
 from tests.plain_pytest import PYTEST
 from tests.sdk.conftest import Server, Tms
 from tests.sdk.fake_tms import FakeTMS, Fault
 from tests.sdk.test_run import ALL_PASS, Project
+from tms_sdk.manifest import Dealing
+from tms_sdk.run import RunOptions, run
+from tms_sdk.runner import Runner
 
 # A test that tells its process and that of a child, and never ends.
 HANGS = """
@@ -203,3 +208,23 @@ def test_shards_that_wait_hear_at_once_that_nothing_is_left(fake: FakeTMS, serve
         (folder / "go").touch()
         output, _ = process.communicate(timeout=60)
     assert (process.returncode, "8 passed" in output) == (0, True), output
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_shard_that_breaks_ends_and_the_run_does_not_end_well(
+    server: Server, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project({"test_a.py": ALL_PASS}))
+    works = Runner.work
+
+    def breaks(_: Runner) -> None:
+        monkeypatch.setattr(Runner, "work", works)
+        raise LookupError
+
+    monkeypatch.setattr(Runner, "work", breaks)
+    dealing = Dealing()
+    options = RunOptions(server.url, server.token, PYTEST, 2, dealing, patience=1, suite="all", environment="dev")
+    printed = StringIO()
+    code = run(options, Console(file=printed))
+    assert code == 3
+    assert "completed, 7 passed" in printed.getvalue()

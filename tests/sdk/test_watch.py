@@ -79,13 +79,12 @@ def test_each_event_is_a_line_and_the_exit_code_tells_how_it_ended(
 def test_a_failure_in_quarantine_is_shown_and_does_not_count(fake: FakeTMS, server: Server, watcher: Watcher) -> None:
     fake.quarantined = {"shaky"}
     process = watcher()
-    runner = {"runner_id": "node", "shard_id": "1"}
     with server.client() as client:
         client.put_plan(ID, {"mode": "queue", "tests": [{"file": "a.js", "title": "shaky"}]})
-        lease = client.claim(ID, **runner)["leaseId"] or ""
+        lease = client.claim(ID, "node", shard_id="1")["leaseId"] or ""
         failed = {"title": "shaky", "file": "a.js", "status": "failed"}
-        client.stream_tests(ID, runner["shard_id"], lease, runner["runner_id"], [failed])
-        client.close_shard(ID, runner["shard_id"], "completed", runner_id="node", provider="test", metadata={})
+        client.stream_tests(ID, "1", lease, "node", [failed])
+        client.close_shard(ID, "1", "completed", runner_id="node", provider="test", metadata={})
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 0, output
     assert f"{ID} completed: 0 passed, 1 failed" in output

@@ -4,7 +4,8 @@ Both ways are one JSON object a line. A Unix socket carries what somebody waits 
 happens to single tests: writing to it wakes nobody up, and it outlives a process that is killed. The process under test
 so needs no network, no thread and no HTTP client: what a test does to any of these does not reach us.
 
-In the journal: `{"start": id}` a test begins · `{"test": {"id", …}}` it has ended.
+In the journal: `{"start": id}` a test begins · `{"passed": seconds}` the one that began last has passed · `{"test":
+{"id", …}}` a test has ended in any way. Behind the last line there are zeros.
 
 On the socket from pytest: `{"hello": {"pid", "distributed", "journal"}}` · `{"manifest": {"tests": {id: [label]},
 "sizes": {file: bytes}, "ready": [record], "runnable", "ahead"}}` what was collected; `ready` are files that failed or
@@ -25,13 +26,11 @@ import socket
 from collections.abc import Mapping
 from contextlib import suppress
 from json.encoder import encode_basestring_ascii
+from mmap import mmap
 from os import getpid
 from typing import Any, Self
 
 _PIECE_BYTES = 1 << 18
-
-# What is told of a test of which there is nothing to tell but that it ended.
-_PLAIN = frozenset({"status", "seconds"})
 
 # Bound here, where no test can have put something else in their place yet.
 _encode = json.JSONEncoder().encode
@@ -108,39 +107,48 @@ class Channel:
 
 
 class Journal:
-    """The writing end of the journal. Each write is in the file when it returns, whatever kills the process then."""
+    """The writing end of the journal.
+
+    It is a file that this process has in its memory: what is written is there for the reader, whatever kills the
+    process then, and costs no system call. Opened once: a test that fakes the file system, or closes files that are not
+    its own, does not reach it.
+    """
 
     def __init__(self, path: str) -> None:
         self._owner = getpid()
-        self._held = ""
-        # Opened once, and unbuffered: a test that fakes the file system or forbids opening files does not reach it.
-        self._file = open(path, "ab", buffering=0)  # noqa: PTH123, SIM115 - as said above
+        self._file = open(path, "xb+", buffering=0)  # noqa: PTH123, SIM115 - as said above
+        self._end = 0
+        self._memory = self._grown(_PIECE_BYTES)
 
     def start(self, test_id: str) -> None:
         """Write that a test begins."""
-        self._held += f'{{"start": {_quoted(test_id)}}}\n'
-        self.flush()
+        self._write(f'{{"start": {_quoted(test_id)}}}\n')
 
-    def hold(self, test_id: str, ended: Mapping[str, Any]) -> None:
-        """Let a test that has ended wait for the start of the next one: one system call for both."""
-        if len(ended) == len(_PLAIN) and ended.keys() == _PLAIN:  # nearly all of them, and many
-            line = f'"status": "{ended["status"]}", "seconds": {ended["seconds"]!r}'
-            self._held += f'{{"test": {{"id": {_quoted(test_id)}, {line}}}}}\n'
-        else:
-            self._held += _encode({"test": {"id": test_id, **ended}}) + "\n"
+    def passed(self, seconds: float) -> None:
+        """Write that the test that began last has passed, and nothing more is to be said of it; so do nearly all."""
+        self._write(f'{{"passed": {seconds!r}}}\n')
 
-    def write(self, test_id: str, ended: Mapping[str, Any]) -> None:
-        """Write a test that has ended."""
-        self.hold(test_id, ended)
-        self.flush()
-
-    def flush(self) -> None:
-        """Write what waits. A fork of the process is not heard."""
-        lines, self._held = self._held, ""
-        if lines and getpid() == self._owner:
-            self._file.write(lines.encode("ascii"))
+    def end(self, test_id: str, ended: Mapping[str, Any]) -> None:
+        """Write how a test has ended."""
+        self._write(_encode({"test": {"id": test_id, **ended}}) + "\n")
 
     def close(self) -> None:
-        """Close the file."""
-        self.flush()
+        """Write no more."""
+        self._memory.close()
         self._file.close()
+
+    def _write(self, line: str) -> None:
+        if getpid() != self._owner:  # a fork of the process is not heard
+            return
+        content = line.encode("ascii")
+        end = self._end + len(content)
+        if end > len(self._memory):
+            self._memory.close()
+            self._memory = self._grown(end + _PIECE_BYTES)
+        self._memory[self._end : end] = content
+        self._end = end
+
+    def _grown(self, size: int) -> mmap:
+        # Zeros that are really written: to touch a page for which the disk has no place would kill the process.
+        self._file.write(bytes(size - self._file.tell()))
+        return mmap(self._file.fileno(), size)

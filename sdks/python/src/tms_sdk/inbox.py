@@ -27,6 +27,7 @@ class Inbox:
         self._ready: deque[tuple[Channel, Line]] = deque()
         self._pytest: Channel | None = None
         self._journal: IO[bytes] | None = None
+        self._journal_at = 0
         self._rest = b""
         self._listener = listener
         threading.Thread(target=self._accept, daemon=True).start()
@@ -47,11 +48,16 @@ class Inbox:
     def _open_journal(self, channel: Channel, line: Line) -> None:
         match line:
             case {"hello": {"journal": str(path)}}:
-                self._pytest, self._journal = channel, Path(path).open("rb")  # noqa: SIM115 - as long as we are
+                # Until `close`; without a buffer, which would go on showing zeros.
+                self._pytest, self._journal = channel, Path(path).open("rb", buffering=0)  # noqa: SIM115
 
     def _read_journal(self) -> None:
         if self._journal is not None and self._pytest is not None:
-            *lines, self._rest = (self._rest + self._journal.read()).split(b"\n")
+            # Each byte is written once, and in any order: what stands before the first zero is as it will be.
+            self._journal.seek(self._journal_at)
+            piece, _, _ = self._journal.read().partition(b"\0")
+            self._journal_at += len(piece)
+            *lines, self._rest = (self._rest + piece).split(b"\n")
             told = json.loads(b"[" + b",".join(lines) + b"]")
             self._ready.extend((self._pytest, line) for line in told)
 
@@ -75,8 +81,9 @@ class Inbox:
             self._lines.put((self._pytest, NUDGE))
 
     def close(self) -> None:
-        """Take no more connections."""
-        self._listener.close()
+        """Read no more."""
+        if self._journal is not None:
+            self._journal.close()
 
     def _accept(self) -> None:
         while True:
@@ -91,4 +98,5 @@ class Inbox:
             while True:
                 self._lines.put((channel, channel.receive()))
         except (Closed, json.JSONDecodeError):  # a line that a dying process did not end
+            channel.close()
             self._lines.put((channel, GONE))

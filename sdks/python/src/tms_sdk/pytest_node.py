@@ -28,6 +28,8 @@ SOCKET_VARIABLE = "TMS_RUNNER_SOCKET"
 _OPTION = "--tms"
 _LOADER = "tms_sdk.pytest_loader"
 _LOOK_SECONDS = 0.1
+# What is always told of how a test ended.
+_PLAIN = ("status", "seconds")
 
 
 def take_part(config: pytest.Config) -> None:
@@ -187,7 +189,6 @@ class Node:
         return True
 
     def _next_lease(self, session: pytest.Session) -> dict[str, Any] | None:
-        self._journal.flush()
         self._channel.send({"want": True})
         while True:
             answer = self._channel.receive()
@@ -303,8 +304,12 @@ class Node:
 
     def _tell(self, nodeid: str) -> None:
         ended = self._attempts.end(nodeid)
-        if ended is not None:
-            self._journal.hold(nodeid, ended)  # the next test's start follows at once
+        if ended is None:
+            return
+        if ended["status"] == "passed" and len(ended) == len(_PLAIN):
+            self._journal.passed(ended["seconds"])
+        else:
+            self._journal.end(nodeid, ended)
 
     # Ending
 
@@ -377,7 +382,7 @@ class _Controller:
     def _tell(self, nodeid: str) -> None:
         ended = self._attempts.end(nodeid)
         if ended is not None:
-            self._journal.write(nodeid, ended)
+            self._journal.end(nodeid, ended)
 
 
 class WorkerPart:

@@ -141,7 +141,7 @@ class _Run:
             code = self._shards[0].exit_code
             return ExitCode.INTERNAL_ERROR if code is None or code < 0 else code
         has_failed = self._conclude(self._journey.execution_id, time.monotonic() - began)
-        if any(shard.refused for shard in self._shards):
+        if any(shard.refused or shard.verdict is None for shard in self._shards):
             codes.append(ExitCode.INTERNAL_ERROR)
         if has_failed:
             codes.append(ExitCode.TESTS_FAILED)

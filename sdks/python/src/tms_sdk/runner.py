@@ -100,6 +100,8 @@ class Runner:
 
     def _take(self, channel: Channel, line: dict[str, Any]) -> None:
         match line:
+            case {"passed": float(seconds)}:
+                self._suite.succeed(seconds)
             case {"test": dict(test)}:
                 self._suite.end(test)
             case {"start": str(test_id)}:

@@ -6,6 +6,7 @@ import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
@@ -200,19 +201,21 @@ class Shard:
         self.exit_code: int | None = None
 
     def work(self) -> None:
-        """Run the tests and report them; what goes wrong is told as news, never raised."""
+        """Run the tests and report them; what goes wrong is told as news. Whatever happens, there is an end."""
+        status = "error"
         try:
             self._run()
-            self.progress.status = self.verdict.status if self.verdict is not None else "error"
+            status = self.verdict.status if self.verdict is not None else status
         except Stopped:
-            self.progress.status = "cancelled"
+            status = "cancelled"
         except TMSError as error:
-            self.progress.status = "error"
             self._journey.stop.set()
             self._journey.news.put(Trouble(error))
-        self._journey.end(has_left=self._has_left, failed=self._fails)
-        self.progress.running = ""
-        self._journey.news.put(Ended(self))
+        finally:
+            self.progress.status = status
+            self._journey.end(has_left=self._has_left, failed=self._fails)
+            self.progress.running = ""
+            self._journey.news.put(Ended(self))
 
     def _run(self) -> None:
         journey, name = self._journey, f"shard-{self.progress.shard_id}"
@@ -242,7 +245,8 @@ class Shard:
                 inbox = Inbox(listener)
                 journey.inboxes.append(inbox)
                 runner = Runner(inbox, assignment, self, node, spool, Patience(journey.patience))
-                runner.work()
+                with closing(inbox):
+                    runner.work()
                 self.verdict, self.refused = runner.verdict, runner.refused
                 if not self._collected[0]:
                     self.output = self._process.output()

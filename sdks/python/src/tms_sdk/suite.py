@@ -35,6 +35,10 @@ class Suite:
         """Take in that a test has begun."""
         self.told.running[test_id] = None
 
+    def succeed(self, seconds: float) -> None:
+        """Take in that the test that has begun last has passed."""
+        self.end({"id": next(reversed(self.told.running)), "status": "passed", "seconds": seconds})
+
     def end(self, test: dict[str, Any]) -> None:
         """Take in a test that has ended, as `tms_sdk.channel` has it."""
         test_id = test.pop("id")
