@@ -1,7 +1,10 @@
 """What a test process writes about its tests is what its runner reads."""
 
+import json
 import socket
+import sys
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -69,3 +72,45 @@ def test_a_journal_grows(tmp_path: Path) -> None:
     content = path.read_bytes().rstrip(b"\0").decode()
     journal.close()
     assert content == "".join(f'{{"start": "{test_id}"}}\n' for test_id in ids)
+
+
+class Interrupted(Exception):
+    pass
+
+
+def interrupt(journal: Journal, test_id: str, steps: int) -> bool:
+    """Write a line, and break off after so many steps of the code that does it; tell whether it came so far."""
+    left = steps
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        nonlocal left
+        if frame.f_code is not Journal._write.__code__:
+            return None
+        left -= event == "line"
+        if left < 0:
+            raise Interrupted
+        return trace
+
+    former = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        journal.start(test_id)
+    except Interrupted:
+        return True
+    finally:
+        sys.settrace(former)
+    return False
+
+
+def test_a_signal_in_the_middle_of_a_line_costs_that_line_at_most(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    journal = Journal(str(path))
+    steps = 0
+    while interrupt(journal, f"interrupted {steps}", steps):
+        journal.start(f"after {steps}")
+        steps += 1
+    lines = [json.loads(line)["start"] for line in path.read_bytes().rstrip(b"\0").splitlines()]
+    journal.close()
+    assert steps > 5
+    assert [line for line in lines if line.startswith("after")] == [f"after {number}" for number in range(steps)]
+    assert f"interrupted {steps - 1}" in lines, "it was written, though not to the end"

@@ -1,6 +1,7 @@
 """`tms run` on real pytest projects: what the server has afterwards is what plain pytest reports, test by test."""
 
 import os
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -201,6 +202,15 @@ def test_the_command_is_taken_as_a_shell_takes_it(server: Server, tms: Tms, proj
     done = tms("run", "--shards", "2", "--", "pytest", "-c", "pytest.ini", "tests", environ=environ)
     assert done.returncode == 0, done.stdout + done.stderr
     assert reported(server.tests(last_execution(server)["executionId"])) == plain(folder, "tests")[1]
+
+
+def test_a_second_pytest_in_a_shard_is_told_that_it_is_one_too_many(server: Server, tms: Tms, project: Project) -> None:
+    project({"test_a.py": ALL_PASS, "test_b.py": ALL_PASS})
+    twice = " && ".join([f"{shlex.join(PYTEST)} test_a.py", f"{shlex.join(PYTEST)} test_b.py"])
+    done = tms("run", "--shards", "1", "--", "sh", "-c", twice)
+    assert done.returncode == 4, done.stdout
+    assert "let the command of tms run start pytest once" in done.stdout
+    assert [test["file"] for test in server.tests(last_execution(server)["executionId"])] == ["test_a.py"] * 7
 
 
 def test_marks_are_tags_and_reruns_are_retries(server: Server, tms: Tms, project: Project) -> None:

@@ -140,9 +140,11 @@ class Journal:
     def _write(self, line: str) -> None:
         if getpid() != self._owner:  # a fork of the process is not heard
             return
+        if self._memory[self._end]:  # a signal has come between a former line and its end
+            self._end = self._memory.find(b"\0", self._end)
         content = line.encode("ascii")
         end = self._end + len(content)
-        if end > len(self._memory):
+        if end >= len(self._memory):
             self._memory.close()
             self._memory = self._grown(end + _PIECE_BYTES)
         self._memory[self._end : end] = content

@@ -16,6 +16,14 @@ GONE: Line = {"gone": True}
 NUDGE: Line = {"nudge": True}
 
 
+def turn_away(channel: Channel, line: Line, reason: str) -> None:
+    """Answer a line of a pytest for which nothing can be done, if it waits for an answer."""
+    if not line.keys().isdisjoint({"want", "select"}) or line.get("manifest", {}).get("ahead"):
+        channel.send({"refused": reason})
+    elif "finish" in line:
+        channel.send({"end": line["finish"]["code"]})
+
+
 class Inbox:
     """Lines as they come; each with the channel to answer on.
 
@@ -66,12 +74,9 @@ class Inbox:
         pytest = None
         while True:
             channel, line = self._lines.get()
+            turn_away(channel, line, reason)
             if "hello" in line:
                 pytest = channel
-            elif not line.keys().isdisjoint({"want", "select"}) or line.get("manifest", {}).get("ahead"):
-                channel.send({"refused": reason})
-            elif "finish" in line:
-                channel.send({"end": line["finish"]["code"]})
             elif "gone" in line and channel is pytest:
                 return
 

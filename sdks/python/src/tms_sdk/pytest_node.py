@@ -28,8 +28,6 @@ SOCKET_VARIABLE = "TMS_RUNNER_SOCKET"
 _OPTION = "--tms"
 _LOADER = "tms_sdk.pytest_loader"
 _LOOK_SECONDS = 0.1
-# What is always told of how a test ended.
-_PLAIN = ("status", "seconds")
 
 
 def take_part(config: pytest.Config) -> None:
@@ -126,7 +124,7 @@ class Node:
         self._channel = Channel.connect(self._socket)
         # A signal may come in the middle of a line, so it has a way of its own.
         self._bell = Channel.connect(self._socket)
-        path = f"{self._socket}.journal"
+        path = f"{self._socket}.{os.getpid()}.journal"
         self._journal = Journal(path)
         self._channel.send({"hello": {"pid": os.getpid(), "distributed": self._distributed, "journal": path}})
         if self._distributed:
@@ -306,7 +304,7 @@ class Node:
         ended = self._attempts.end(nodeid)
         if ended is None:
             return
-        if ended["status"] == "passed" and len(ended) == len(_PLAIN):
+        if ended["status"] == "passed" and "attempts" not in ended:
             self._journal.passed(ended["seconds"])
         else:
             self._journal.end(nodeid, ended)

@@ -13,7 +13,7 @@ from tms_sdk.assignment import Assignment
 from tms_sdk.channel import Channel
 from tms_sdk.errors import ApiError, TMSError, is_away
 from tms_sdk.host import Host
-from tms_sdk.inbox import Inbox
+from tms_sdk.inbox import Inbox, turn_away
 from tms_sdk.manifest import Lease, Manifest
 from tms_sdk.records import Record, timestamp
 from tms_sdk.retry import Patience, Retry
@@ -35,6 +35,9 @@ _LOOK_SECONDS = 0.1
 # While it waits for pytest's end, a run has nothing else to do.
 _END_SECONDS = 0.01
 _LAST_WORDS_SECONDS = 1.0
+_ANOTHER = (
+    "tms: each shard is one pytest process, and this is another one; let the command of tms run start pytest once"
+)
 
 
 class Runner:
@@ -425,7 +428,7 @@ class Runner:
             self._settle(self._assignment.deliver)
             self._send({"end": code})
             while (seen := self._host.death()) is None:
-                time.sleep(_END_SECONDS)
+                self._refuse_another()
             death = seen
         self._suite.told.finished = bool(finish)
         verdict = self.verdict = judge(self._assignment.seat or "?", self._suite.told, death)
@@ -446,6 +449,12 @@ class Runner:
         self._spool.close(keep=bool(len(self._assignment.outbox)))
         if not self._host.outlives_pytest:
             self._send({"end": self._last_code(code)})
+
+    def _refuse_another(self) -> None:
+        """Turn away a second pytest, which the user's command has started after the one that has ended."""
+        arrived = self._inbox.get(_END_SECONDS)
+        if arrived is not None:
+            turn_away(*arrived, _ANOTHER)
 
     def _own_code(self, code: int | None) -> int | None:
         """Return what pytest's exit code comes to for what this process had to do."""
