@@ -11,6 +11,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from orchestrator.config import Settings
 from server.stores import Stores, open_stores, prepare
@@ -26,6 +27,12 @@ FINDINGS = pytest.StashKey[list[str]]()
 """What tests counted and want to be read whether they pass or not."""
 OUTCOMES = pytest.StashKey[dict[str, bool]]()
 """Contract row -> whether every test that carries it, of those run so far, has passed."""
+
+# Property tests draw the same examples as long as they stay the same, so that what fails is what was changed, and no
+# machine is too slow for them. `--hypothesis-profile=explore` draws others each time, and many.
+settings.register_profile("same", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("explore", settings.get_profile("same"), derandomize=False, max_examples=2000)
+settings.load_profile("same")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

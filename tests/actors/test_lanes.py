@@ -267,4 +267,4 @@ class AnyOrder(RuleBasedStateMachine):
 
 
 def test_in_any_order_nothing_is_sent_twice_and_everything_gets_its_turn() -> None:
-    run_state_machine_as_test(AnyOrder, settings=settings(max_examples=60, stateful_step_count=60, deadline=None))
+    run_state_machine_as_test(AnyOrder, settings=settings(max_examples=60, stateful_step_count=60))

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
@@ -167,7 +167,7 @@ async def carry_out(plan: Plan) -> None:
         await world.hub.close()
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400)
 @given(st.lists(st.tuples(actions, pauses), min_size=1, max_size=60))
 def test_each_reader_gets_each_number_once_and_in_order(plan: Plan) -> None:
     asyncio.run(carry_out(plan))

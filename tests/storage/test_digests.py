@@ -237,7 +237,7 @@ async def test_what_is_too_old_for_history_is_marked_and_left_out(connection: Di
     assert await known(connection, tenant) == {}
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(durations=some.lists(some.floats(0, 1e300) | some.none(), min_size=1, max_size=5))
 async def test_any_duration_can_be_remembered(
     connection: DirectConnection, tenant: int, durations: list[float | None]

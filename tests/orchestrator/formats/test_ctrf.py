@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import UnreadableReport
@@ -187,7 +187,6 @@ def test_numbers_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
         read_document(document())
 
 
-@settings(deadline=None)
 @given(st.binary() | st.text().map(str.encode))
 def test_any_bytes_are_read_or_refused(junk: bytes) -> None:
     for content in (b"{" + junk, b'{"results": {"tool": {"name": "x"}, "tests": [' + junk):

@@ -4,7 +4,7 @@ import tracemalloc
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import UnreadableReport
@@ -138,7 +138,6 @@ def test_output_of_many_megabytes_is_not_kept() -> None:
     assert peak < 10 * MIB
 
 
-@settings(deadline=None)
 @given(st.binary())
 def test_any_bytes_are_read_or_refused(junk: bytes) -> None:
     for content in (junk, b"<testsuite>" + junk, b"<testsuite><testcase name='a'>" + junk):

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.executions.formats import ctrf_schema, reading
@@ -98,10 +98,10 @@ def results(draw: st.DrawFn) -> TestResult:
 
 suite = st.lists(results(), max_size=3, unique_by=lambda test: (test.title, test.file))
 suites = st.lists(suite, min_size=1, max_size=2)
-quietly = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+few = settings(max_examples=60)
 
 
-@quietly
+@few
 @given(suites)
 def test_junit_is_read_as_it_was_written(written: list[list[TestResult]]) -> None:
     shards = [(a_shard(number, tests), tests) for number, tests in enumerate(written, 1)]
@@ -120,7 +120,7 @@ def as_junit_has_it(test: TestResult) -> TestResult:
     return test
 
 
-@quietly
+@few
 @given(suites)
 def test_ctrf_is_read_as_it_was_written(written: list[list[TestResult]]) -> None:
     shards = [(a_shard(number, tests), tests) for number, tests in enumerate(written, 1)]
