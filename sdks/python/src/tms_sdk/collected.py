@@ -20,14 +20,12 @@ def manifest(
     A test that was collected more than once is listed once. `ahead` tells that all of them are being run already.
     """
     tests: dict[str, list[str]] = {}
-    inherited: dict[pytest.Collector | None, list[str]] = {}
+    labels: dict[tuple[object, ...], list[str]] = {}  # few of them differ
     for item in items if runnable else []:
-        nodeid, parent = item.nodeid, item.parent
-        if parent not in inherited:
-            inherited[parent] = _labels(parent.iter_markers()) if parent is not None else []
-        if nodeid not in tests:
-            own = _labels(item.own_markers)
-            tests[nodeid] = sorted({*inherited[parent], *own}) if own else inherited[parent]
+        marks = (item.parent, *[mark.name for mark in item.own_markers])
+        if marks not in labels:
+            labels[marks] = _labels(item.iter_markers())
+        tests.setdefault(item.nodeid, labels[marks])
     files = set(map(file_of, tests))
     return {
         "tests": tests,
