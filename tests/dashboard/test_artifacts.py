@@ -6,6 +6,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from playwright.async_api import expect
 
 from tests.dashboard.conftest import Tab
 from tests.live.client import Client
@@ -67,7 +68,7 @@ async def test_a_test_shows_its_files_with_the_attempt_they_are_of(tab: Tab, cli
         .wait_for()
     )
     await dialog.get_by_text("attempt 1").wait_for()
-    assert await dialog.get_by_role("img", name=".png").count() == 2
+    await expect(dialog.get_by_role("img", name=".png")).to_have_count(2)
 
 
 async def test_output_of_a_managed_shard_is_followed(tab: Tab, client: Client, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import aiohttp
 import pytest
+from playwright.async_api import expect
 
 from tests.dashboard.conftest import Tab, digested
 from tests.live.client import Client
@@ -35,20 +36,18 @@ async def test_a_suite_has_charts_and_its_worst_tests(tab: Tab, client: Client) 
         await page.get_by_role("figure", name=title).first.locator("canvas").wait_for()
     suite = page.get_by_role("listitem").filter(has=page.get_by_role("link", name="smoke on main"))
     rates = suite.get_by_role("table", name="Pass rate").get_by_role("cell")
-    assert await rates.all_inner_texts() == ["100 %", "100 %", "50 %"]
+    await expect(rates).to_have_text(["100 %", "100 %", "50 %"])
     await page.get_by_role("link", name="smoke on main").click()
     await page.get_by_role("heading", name="smoke on main").wait_for()
     flakiest = page.get_by_role("table", name="Flakiest tests").get_by_role("row").nth(1)
     await flakiest.get_by_text("pays").wait_for()
     slowest = page.get_by_role("region", name="Slowest tests")
     names = slowest.get_by_role("table", name="Slowest tests").locator("td .name")
-    await names.first.wait_for()
-    assert await names.all_inner_texts() == ["pays", "logs in"], "what ran on other branches alone is not among them"
+    await expect(names).to_have_text(["pays", "logs in"])  # what ran on other branches alone is not among them
     took = slowest.get_by_role("figure", name="pays").get_by_role("cell")
-    await took.first.wait_for(state="attached")
-    assert await took.all_inner_texts() == ["900 ms", "900 ms"]
+    await expect(took).to_have_text(["900 ms", "900 ms"])
     flaky = page.get_by_role("region", name="Flakiest tests").get_by_role("figure", name="pays").get_by_role("cell")
-    assert await flaky.all_inner_texts() == ["1", "1"]
+    await expect(flaky).to_have_text(["1", "1"])
     await slowest.get_by_role("figure", name="pays").get_by_role("link", name="pays").click()
     await page.get_by_role("heading", name="Last failed pays").wait_for()
 
@@ -64,8 +63,7 @@ async def test_executions_without_a_branch_are_a_branch_of_their_own(tab: Tab, c
     await page.get_by_role("link", name="smoke on no branch").click()
     await page.get_by_role("heading", name="smoke on no branch").wait_for()
     names = page.get_by_role("table", name="Slowest tests").locator("td .name")
-    await names.first.wait_for()
-    assert await names.all_inner_texts() == ["logs in"]
+    await expect(names).to_have_text(["logs in"])
 
 
 async def test_a_run_has_every_attempt_that_was_told_of(tab: Tab, client: Client) -> None:
@@ -87,7 +85,7 @@ async def test_a_run_has_every_attempt_that_was_told_of(tab: Tab, client: Client
     ]
     await tab.open(f"/tests/{other['testId']}")
     await tab.see("2 attempts before, of which nothing was told")
-    assert await attempts.count() == 1
+    await expect(attempts).to_have_count(1)
 
 
 async def test_a_test_has_every_run_and_is_put_into_quarantine(tab: Tab, client: Client) -> None:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 import pytest
+from playwright.async_api import expect
 
 from tests.dashboard.conftest import Tab
 from tests.live.client import Client
@@ -123,7 +124,7 @@ async def test_lanes_tell_of_lost_shards_replaced_results_and_slow_tests(tab: Ta
     lost, track = await third.locator(".span.lost").bounding_box(), await third.locator(".track").bounding_box()
     replaced, last = first.locator(".mark"), await second.locator(".span").bounding_box()
     await replaced.wait_for()
-    assert await replaced.count() == 1
+    await expect(replaced).to_have_count(1)
     assert lost is not None
     assert track is not None
     assert last is not None
@@ -171,6 +172,6 @@ async def test_tests_of_a_plan_come_in_one_by_one(tab: Tab, client: Client) -> N
     await client.submit(execution, 1)
 
     await page.get_by_role("heading", name="Passed smoke on staging").wait_for()
-    assert await page.get_by_role("listbox", name="Tests").get_by_role("option").count() == 3
+    await expect(page.get_by_role("listbox", name="Tests").get_by_role("option")).to_have_count(3)
     await page.get_by_role("tab", name="Live feed").click()
     await page.get_by_role("listbox", name="Live feed").get_by_text("Shard 1 was claimed by ci-1").wait_for()

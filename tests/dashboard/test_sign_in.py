@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Page, expect
 
 from orchestrator.identity.roles import Role
 from tests.dashboard.conftest import TOKEN_KEY, Tab, opened, token_of
@@ -38,7 +38,7 @@ async def test_a_link_opens_its_view_after_signing_in_and_the_token_is_in_no_url
     await sign_in(page, f"  {client.token} ")
 
     await page.get_by_role("option", name="only here").wait_for()
-    assert await page.get_by_label("Shard", exact=True).input_value() == "2"
+    await expect(page.get_by_label("Shard", exact=True)).to_have_value("2")
     assert not [url for url in [page.url, *asked] if client.token in url]
     assert await page.evaluate("document.cookie + JSON.stringify(localStorage)") == "{}"
 
