@@ -110,7 +110,7 @@ def _overhead(server: Server, suite: Path, scale: Scale, steps: Steps) -> list[F
     commands = {"plain": _PYTEST, "reported": [*_PYTEST, "--tms"]}
     took: dict[str, list[float]] = {name: [] for name in commands}
     used: dict[str, list[float]] = {name: [] for name in commands}
-    for number in range(1, 4 * scale.rounds + 1):
+    for number in range(1, 8 * scale.rounds + 1):
         with steps.step(f"{scale.tiny_tests:,} tiny tests, plain and reported, round {number}"):
             for name, command in commands.items():
                 before = _cpu_of_children()
