@@ -11,8 +11,6 @@ from datetime import UTC, datetime
 from heapq import heappop, heappush
 from itertools import count
 
-import msgspec
-
 from benchmarks.figures import Figure, figure
 from benchmarks.steps import Steps
 from benchmarks.traces import Trace, traces
@@ -20,11 +18,11 @@ from orchestrator.executions import leases, planning
 from orchestrator.executions.leases import Release
 from orchestrator.executions.plan import Deal, Lease, PlanMode, first_deal, open_places
 from orchestrator.executions.planning import Drawn, Known, PlannedTest, Rules
+from tms_sdk.manifest import TAIL_MS
 
 SHARDS = 4
 CLAIM_MS = 15.0
 SETUP_MS = 10.0
-TAIL_MS = 500.0
 NOISE = 0.1
 SAME = 1.005
 """Not worse than another: a two-hundredth is luck with guesses that are a tenth off."""
@@ -122,11 +120,10 @@ def _simulate(made: Drawn, trace: Trace) -> float:
             runner.now += CLAIM_MS
         if runner.lease is not None and _is_at_tail(made, runner):
             deal = _reported(deal, runner)
-            if more := leases.batch_ahead(plan, deal, runner.lease):
-                runner.lease = msgspec.structs.replace(runner.lease, units=(*runner.lease.units, *more))
-                runner.border = len(runner.places)
-                runner.places += open_places(plan, deal, more)
-                deal = leases.seated(plan, deal, runner.lease)
+            if grown := leases.grown(plan, deal, runner.lease):
+                runner.lease, runner.border = grown, len(runner.places)
+                runner.places[runner.ran :] = open_places(plan, deal, grown.units)
+                deal = leases.seated(plan, deal, grown)
         if runner.ran == runner.border:
             runner.files.clear()
         heappush(events, (runner.now + _took(trace, made.manifest[runner.places[runner.ran]], runner.files), shard))

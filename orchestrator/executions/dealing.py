@@ -5,8 +5,6 @@ They are rows of the machine's table (`machine.RULES`), in a module of their own
 
 from datetime import datetime
 
-import msgspec
-
 from orchestrator.executions import leases, streams
 from orchestrator.executions.commands import (
     Beat,
@@ -76,9 +74,8 @@ def claim(execution: Execution, command: Claim, now: datetime) -> Decision:
     if command.done == mine.number:
         given_up = (Released(at=now, lease=mine, why=Release.DONE),)
         return _next_lease(execution, command.runner_id, mine, wanted, given_up, now)
-    if command.ahead and (more := leases.batch_ahead(plan, deal, mine)):
-        left = (unit for unit in mine.units if is_open(plan, deal, unit))
-        grown = msgspec.structs.replace(mine, units=(*left, *more))
+    grown = leases.grown(plan, deal, mine) if command.ahead else None
+    if grown is not None:
         return _given(execution, (Leased(at=now, lease=grown),), grown, wanted)
     return _given(execution, (), mine, wanted)
 

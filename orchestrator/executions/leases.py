@@ -98,11 +98,11 @@ def batch(plan: Plan, deal: Deal, shard: int) -> tuple[int, ...]:
     return tuple(_file_by_file(plan, units))
 
 
-def batch_ahead(plan: Plan, deal: Deal, lease: Lease) -> tuple[int, ...]:
-    """The units that a runner gets in addition to what it still has, in `queue` mode; none where it is not to have any.
+def grown(plan: Plan, deal: Deal, lease: Lease) -> Lease | None:
+    """What is left of a lease, and its runner's next batch behind it, in `queue` mode; None where it is not to grow.
 
-    It has to be nearly through, and enough has to wait for all others: toward the end, a test is better with whoever is
-    idle first. What may kill runners is given alone.
+    It has to be nearly worked off, and enough has to wait for all others: toward the end, a test is better with whoever
+    is idle first. What may kill runners is given alone.
     """
     left = [unit for unit in lease.units if is_open(plan, deal, unit)]
     more = batch(plan, deal, lease.shard) if plan.mode is PlanMode.QUEUE else ()
@@ -110,7 +110,9 @@ def batch_ahead(plan: Plan, deal: Deal, lease: Lease) -> tuple[int, ...]:
     is_early = sum(_open_ms(plan, deal, unit) for unit in left) > AHEAD_MS
     is_late = rest_ms < SHORTEST_BATCH_MS * (len(deal.shards) - 1)
     suspects = {unit for unit, _ in deal.lapses}
-    return () if is_early or is_late or not suspects.isdisjoint((*left, *more)) else more
+    if not more or is_early or is_late or not suspects.isdisjoint((*left, *more)):
+        return None
+    return msgspec.structs.replace(lease, units=(*left, *more))
 
 
 def _open_ms(plan: Plan, deal: Deal, unit: int) -> float:

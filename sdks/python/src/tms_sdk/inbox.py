@@ -6,7 +6,7 @@ import socket
 import threading
 from collections import deque
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from tms_sdk.channel import Channel, Closed
 
@@ -24,6 +24,30 @@ def turn_away(channel: Channel, line: Line, reason: str) -> None:
         channel.send({"end": line["finish"]["code"]})
 
 
+class _JournalReader:
+    """The reading end of `tms_sdk.channel.Journal`."""
+
+    def __init__(self, path: Path) -> None:
+        # Until `close`; without a buffer, which would go on showing zeros.
+        self._file = path.open("rb", buffering=0)
+        self._at = 0
+        self._rest = b""
+
+    def read(self) -> list[Line]:
+        """Return the lines that are new."""
+        # Each byte is written once, and in any order: what stands before the first zero is as it will be.
+        self._file.seek(self._at)
+        piece, _, _ = self._file.read().partition(b"\0")
+        self._at += len(piece)
+        *lines, self._rest = (self._rest + piece).split(b"\n")
+        told: list[Line] = json.loads(b"[" + b",".join(lines) + b"]")
+        return told
+
+    def close(self) -> None:
+        """Read no more."""
+        self._file.close()
+
+
 class Inbox:
     """Lines as they come; each with the channel to answer on.
 
@@ -34,9 +58,7 @@ class Inbox:
         self._lines: queue.SimpleQueue[tuple[Channel, Line]] = queue.SimpleQueue()
         self._ready: deque[tuple[Channel, Line]] = deque()
         self._pytest: Channel | None = None
-        self._journal: IO[bytes] | None = None
-        self._journal_at = 0
-        self._rest = b""
+        self._journal: _JournalReader | None = None
         self._listener = listener
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -56,18 +78,12 @@ class Inbox:
     def _open_journal(self, channel: Channel, line: Line) -> None:
         match line:
             case {"hello": {"journal": str(path)}}:
-                # Until `close`; without a buffer, which would go on showing zeros.
-                self._pytest, self._journal = channel, Path(path).open("rb", buffering=0)  # noqa: SIM115
+                self.close()
+                self._pytest, self._journal = channel, _JournalReader(Path(path))
 
     def _read_journal(self) -> None:
         if self._journal is not None and self._pytest is not None:
-            # Each byte is written once, and in any order: what stands before the first zero is as it will be.
-            self._journal.seek(self._journal_at)
-            piece, _, _ = self._journal.read().partition(b"\0")
-            self._journal_at += len(piece)
-            *lines, self._rest = (self._rest + piece).split(b"\n")
-            told = json.loads(b"[" + b",".join(lines) + b"]")
-            self._ready.extend((self._pytest, line) for line in told)
+            self._ready.extend((self._pytest, line) for line in self._journal.read())
 
     def refuse(self, reason: str) -> None:
         """Answer whoever asks with why nothing can be done, until pytest is gone."""

@@ -10,8 +10,9 @@ from tms_sdk.wire import Claim, ClaimedTest, Mode, TestName, UnitOrder
 ORDERS: Mapping[str, UnitOrder] = {"duration": "duration", "failed-first": "failedFirst"}
 """What our options call what may come first."""
 
-# How long the end of a lease should take: time for the server to answer, and still little that others might do earlier.
-_TAIL_MS = 500.0
+TAIL_MS = 500.0
+"""How long the end of a lease should take: time for the server to answer, and little that others might do earlier."""
+
 # The server takes no more labels of a test, and no longer ones.
 _MOST_LABELS = 100
 _LONGEST_LABEL = 255
@@ -134,8 +135,8 @@ def _tail(tests: list[ClaimedTest]) -> Iterator[ClaimedTest]:
     rest_ms = 0.0
     for test in reversed(tests):
         yield test
-        rest_ms += test.get("expectedDuration", _TAIL_MS)
-        if rest_ms >= _TAIL_MS:
+        rest_ms += test.get("expectedDuration", TAIL_MS)
+        if rest_ms >= TAIL_MS:
             return
 
 

@@ -272,7 +272,7 @@ class Runner:
         more, self._more, self._is_nearly_through = self._more, [], False
         lease = self._assignment.lease
         if lease is not None and more and not self._is_back and (tests := self._suite.settle(more)):
-            return self._lease(tests, lease.quarantined, lease_id=lease.lease_id, last=lease.last)
+            return self._lease(tests, lease)
         while not self._has_run_all(manifest):
             if not self._is_back and self._must_wait(manifest, now):
                 return None
@@ -282,7 +282,7 @@ class Runner:
                 return {"done": True}
             self._tell_strangers()
             if tests := self._suite.settle(lease.tests):
-                return self._lease(tests, lease.quarantined, lease_id=lease.lease_id, last=lease.last)
+                return self._lease(tests, lease)
         return {"done": True}
 
     def _must_wait(self, manifest: Manifest, now: float) -> bool:
@@ -307,9 +307,14 @@ class Runner:
         is_counted = self._assignment.lease is not None and not self._assignment.outbox.has_late
         return self._is_only and is_counted and not self._suite.left(manifest.tests)
 
-    def _lease(self, tests: list[str], quarantined: list[str], *, lease_id: str, last: bool) -> dict[str, Any]:
+    def _lease(self, tests: list[str], lease: Lease | None) -> dict[str, Any]:
+        """Have tests run, under a lease or without one."""
         self._begin(tests)
-        return {"lease": {"id": lease_id, "tests": tests, "quarantined": self._quarantined(quarantined), "last": last}}
+        return {"lease": {**self._terms(lease), "tests": tests, "last": lease is None or lease.last}}
+
+    def _terms(self, lease: Lease | None) -> dict[str, Any]:
+        lease_id, quarantined = ("", []) if lease is None else (lease.lease_id, lease.quarantined)
+        return {"id": lease_id, "quarantined": self._quarantined(quarantined)}
 
     def _begin(self, tests: list[str]) -> None:
         self._began = self._began or datetime.now(UTC)
@@ -342,8 +347,7 @@ class Runner:
             self._send_leased(None)
 
     def _send_leased(self, lease: Lease | None) -> None:
-        lease_id, quarantined = ("", []) if lease is None else (lease.lease_id, lease.quarantined)
-        self._send({"leased": {"id": lease_id, "quarantined": self._quarantined(quarantined)}})
+        self._send({"leased": self._terms(lease)})
 
     def _enter(self, manifest: Manifest) -> Plan:
         """Agree on a plan; what this process does not have in common with it is told once."""
@@ -377,7 +381,7 @@ class Runner:
             self._ask_at = now + self._patience.delay()
             return None
         rest = self._be_alone(error)
-        return self._lease(self._suite.settle(rest), [], lease_id="", last=True)
+        return self._lease(self._suite.settle(rest), None)
 
     def _turn_away(self, error: TMSError) -> dict[str, Any] | None:
         """Answer for a server that does not want this process; None where it is only that the execution has ended."""
